@@ -1,0 +1,3 @@
+"""Tidegate: makes the REST API you already have live."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,54 @@
+"""The types of ASGI 3.0, which every layer speaks; https://asgi.readthedocs.io/en/latest/specs/main.html."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+Header = tuple[bytes, bytes]
+Headers = list[Header]
+
+
+class Framing(Protocol):
+    """Turns one payload into ready bytes for a connection; pure, and shared by all connections framed alike."""
+
+    def __call__(self, payload: bytes, /) -> bytes: ...
+
+
+class Writer(Protocol):
+    """Ready bytes to one client: the ASGI extension `tidegate.wire`.
+
+    Found at `scope["extensions"]["tidegate.wire"]` under `tidegate serve`; on other servers
+    `gateway.wire.writer` makes one from ASGI's `send`. Usable after `websocket.accept`, or after
+    `http.response.start` of a response without `content-length`. Nothing here waits or raises:
+    after the client is gone, `write` does nothing.
+    """
+
+    @property
+    def buffered(self) -> int:
+        """Bytes accepted by `write` that the kernel has not yet taken."""
+
+    @property
+    def full(self) -> bool:
+        """True from the high-water mark until the buffer has drained."""
+
+    def framing(self, kind: str, /) -> Framing:
+        """How payloads of `kind` ("text", "binary", "ping" for WebSocket; "body" for HTTP) are framed here.
+
+        The same function object for every connection framed alike, so it can key a cache of encodings.
+        """
+
+    def write(self, data: bytes, /) -> None:
+        """Queue bytes that `framing` made, one or several payloads joined."""
+
+    def on_flow(self, full: Callable[[], None], drained: Callable[[], None], /) -> None:
+        """Call `full` each time `full` becomes true and `drained` each time it ends."""
+
+    def close(self, code: int, reason: str, /) -> None:
+        """WebSocket: send a close frame with code and reason. HTTP: end the response."""

@@ -1,0 +1,28 @@
+"""Why a stream ends: close codes of RFC 6455 section 7.4 and of the 4000 range that is ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """`label` is the metric's; `reconnect` tells whether the client may come back by itself."""
+
+    code: int
+    reason: str
+    label: str
+    reconnect: bool
+
+
+NORMAL = Disconnect(1000, "", "normal", True)
+GOING_AWAY = Disconnect(1001, "going away", "client_gone", True)
+INTERNAL = Disconnect(1011, "internal error", "internal", True)
+RESTART = Disconnect(1012, "the gateway restarts, reconnect with jitter", "restart", True)
+BAD_MESSAGE = Disconnect(4400, "bad message", "bad_message", False)
+UNAUTHENTICATED = Disconnect(4401, "the backend refused the credentials", "unauthenticated", False)
+FORBIDDEN = Disconnect(4403, "the backend forbids this resource", "forbidden", False)
+NO_CHANNEL = Disconnect(4404, "no such resource", "no_channel", False)
+NO_HEARTBEAT = Disconnect(4408, "no heartbeat", "no_heartbeat", True)
+TOO_SLOW = Disconnect(4413, "too slow, reconnect and resume", "too_slow", True)
+TOO_MANY = Disconnect(4429, "too many", "too_many", True)

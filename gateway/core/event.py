@@ -1,0 +1,60 @@
+"""What travels on a channel: events for clients, and the change of state they are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from gateway.core.position import Position
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+
+EventType = Literal["snapshot", "patch", "created", "updated", "deleted", "notify", "status", "gap"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One item in a channel. `status` and `gap` are not part of the log and have no position.
+
+    `reset` marks a snapshot sent because the client's own position could not be continued.
+    """
+
+    type: EventType
+    data: Json
+    position: Position | None = None
+    reset: bool = False
+
+    def envelope(self) -> dict[str, Json]:
+        """The event as clients read it: `{"id", "type", "data"}` and `"reset": true` where it applies."""
+        envelope: dict[str, Json] = {"type": self.type, "data": self.data}
+        if self.position is not None:
+            envelope = {"id": str(self.position), **envelope}
+        if self.reset:
+            envelope["reset"] = True
+        return envelope
+
+
+@dataclass(frozen=True, slots=True)
+class ItemChange:
+    """One item of a keyed list was created, updated or deleted; `data` is the event's data as clients read it."""
+
+    type: Literal["created", "updated", "deleted"]
+    data: dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One step of a channel's state, as it travels through the broker.
+
+    `document` is the whole state after it, `patch` the RFC 6902 operations from the state before
+    (None: there was none, or the patch would cost more than the snapshot), `items` the keyed events.
+    """
+
+    document: Json
+    patch: list[Json] | None = None
+    items: tuple[ItemChange, ...] = ()
+
+    @property
+    def span(self) -> int:
+        """How many offsets it takes: one for each item event, and at least one."""
+        return len(self.items) or 1

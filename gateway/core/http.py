@@ -1,0 +1,46 @@
+"""HTTP values shared by the upstream client, the proxy and the sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.core.asgi import Header
+
+
+def header(headers: list[Header] | tuple[Header, ...], name: bytes) -> bytes | None:
+    """The first value of a header; `name` in lower case, names in `headers` in any case."""
+    for key, value in headers:
+        if key.lower() == name:
+            return value
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A whole response of an upstream. Header names and values are the bytes that came."""
+
+    status: int
+    headers: tuple[Header, ...]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a client asked of a live route.
+
+    `target` is the encoded path and query as the upstream knows it: the gateway's own `live.*`
+    parameters are in `options` instead. `params` are the path template's, decoded.
+    """
+
+    kind: str  # "websocket" or "http"
+    method: str
+    target: bytes
+    headers: tuple[Header, ...]
+    params: Mapping[str, str]
+    options: Mapping[str, str]
+    subprotocols: tuple[str, ...] = ()
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header; `name` in lower case."""
+        return header(self.headers, name)

@@ -1,0 +1,149 @@
+"""The compiled configuration: an immutable snapshot that every layer may read and none can change.
+
+Times are seconds, sizes are bytes. `gateway.config` makes it; nothing else reads YAML or the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gateway.core.route import Template
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTls:
+    """Certificate chain and private key files, PEM."""
+
+    cert: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """`address` is `host:port`, `[v6]:port` or `unix:/path`."""
+
+    address: str
+    tls: ServerTls | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one process and one client may take."""
+
+    connections: int = 50_000
+    header_bytes: int = 64 * 1024
+    header_count: int = 100
+    message: int = 64 * 1024
+    channels: int = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    connect: float = 2.0
+    response: float = 30.0
+    idle: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """`max` connections in all, of which `idle` are kept open when nothing uses them."""
+
+    max: int = 128
+    idle: int = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamTls:
+    """Trust in the backend's certificate, and our own for backends that ask for one."""
+
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    server_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamSettings:
+    """A named REST backend. `base_path` goes before every path; `host` "preserve" sends the client's Host on."""
+
+    name: str
+    scheme: Literal["http", "https"]
+    host: str
+    port: int
+    base_path: str = ""
+    host_header: str = "preserve"
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    pool: Pool = field(default_factory=Pool)
+    tls: UpstreamTls = field(default_factory=UpstreamTls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLimits:
+    """A channel's log forgets its oldest entries beyond any of these."""
+
+    events: int = 1000
+    bytes: int = 4 * 1024 * 1024
+    age: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Items:
+    """Where the list is in the answer (JMESPath), what identifies an item, which fields don't count as change."""
+
+    at: str | None = None
+    key: tuple[str, ...] = ("id",)
+    ignore: tuple[str, ...] = ()
+
+
+Mode = Literal["items", "patch", "snapshot", "notify"]
+SlowPolicy = Literal["snapshot", "disconnect", "skip"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginUse:
+    """A plugin named in the configuration and its decoded options."""
+
+    name: str
+    options: object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSettings:
+    """What makes a route live."""
+
+    source: PluginUse
+    items: Items | None = None
+    modes: tuple[Mode, ...] = ("patch", "snapshot", "notify")
+    log: LogLimits = field(default_factory=LogLimits)
+    slow: SlowPolicy = "snapshot"
+    linger: float = 30.0
+    heartbeat: float = 25.0
+    origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A match and what answers it. `name` labels metrics and logs: the path template unless given."""
+
+    name: str
+    path: Template
+    upstream: str
+    methods: frozenset[str] = frozenset()
+    host: str | None = None
+    live: LiveSettings | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """The whole configuration. `access_log` is "stdout", "stderr", "off" or a file's path."""
+
+    listen: tuple[Listen, ...]
+    admin: Listen | None
+    broker: PluginUse
+    upstreams: Mapping[str, UpstreamSettings]
+    routes: tuple[Route, ...]
+    limits: Limits = field(default_factory=Limits)
+    access_log: str = "stdout"
+    hash: str = ""

@@ -1,0 +1,87 @@
+"""What the hot path counts: plain integers, read by `gateway.admin.metrics` when Prometheus asks.
+
+No label lookups, no locks, no clock: `stats.messages += 1` is all that a delivery may cost.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+# Prometheus' own default buckets up to 10 s, in seconds: REST answers and polls fall well inside.
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Histogram:
+    """Counts of observations by upper bound, and their sum; buckets are not cumulative here."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...] = SECONDS) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
+Counts = defaultdict[str, int]
+
+
+def _counts() -> Counts:
+    return defaultdict(int)
+
+
+@dataclass(slots=True)
+class StreamStats:
+    """Streams of one transport on one route."""
+
+    open: int = 0
+    opened: int = 0
+    closed: Counts = field(default_factory=_counts)  # by Disconnect.label
+    messages: int = 0
+    bytes: int = 0
+    received: int = 0
+    skipped: int = 0
+    resets: int = 0
+    seconds: Histogram = field(default_factory=lambda: Histogram((1, 10, 60, 300, 900, 3600, 14400, 86400)))
+
+
+@dataclass(slots=True)
+class RouteStats:
+    """One route. `requests` is keyed by (method, status); streams are not among them."""
+
+    requests: defaultdict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
+    seconds: Histogram = field(default_factory=Histogram)
+    in_flight: int = 0
+    streams: defaultdict[str, StreamStats] = field(default_factory=lambda: defaultdict(StreamStats))
+    polls: Counts = field(default_factory=_counts)  # changed, unchanged, not_modified, error, refused
+    poll_seconds: Histogram = field(default_factory=Histogram)
+    events: Counts = field(default_factory=_counts)  # by event type
+    channels: int = 0
+
+
+@dataclass(slots=True)
+class UpstreamStats:
+    """One upstream. `answers` is keyed by status, `failures` by UpstreamError.code."""
+
+    answers: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    failures: Counts = field(default_factory=_counts)
+    retries: int = 0
+    seconds: Histogram = field(default_factory=Histogram)
+    connections: int = 0
+    idle: int = 0
+
+
+@dataclass(slots=True)
+class Stats:
+    """Everything one process counts."""
+
+    routes: defaultdict[str, RouteStats] = field(default_factory=lambda: defaultdict(RouteStats))
+    upstreams: defaultdict[str, UpstreamStats] = field(default_factory=lambda: defaultdict(UpstreamStats))
+    refused: Counts = field(default_factory=_counts)  # handshakes and requests refused, by reason
+    connections: int = 0  # open client sockets
+    accepted: int = 0

@@ -1,0 +1,60 @@
+"""The seam: everything a plugin may import.
+
+A plugin is an object of class `Plugin` under one of the entry-point groups `tidegate.sources`,
+`tidegate.transports`, `tidegate.codecs`, `tidegate.brokers`.
+"""
+
+from gateway.core.asgi import Header, Headers
+from gateway.core.codes import BAD_MESSAGE, NORMAL, Disconnect
+from gateway.core.event import Change, Event, Json
+from gateway.core.http import Answer, Request
+from gateway.core.position import Position
+from gateway.errors import ClientError, UpstreamError
+from gateway.plugin.broker import Broker, Deliver
+from gateway.plugin.codec import Codec
+from gateway.plugin.context import Clock, Context
+from gateway.plugin.options import Duration, Options, Size
+from gateway.plugin.registry import BrokerPlugin, CodecPlugin, Plugin, SourcePlugin, TransportPlugin
+from gateway.plugin.source import PollResult, Publisher, Refused, Share, Source, Status, Target
+from gateway.plugin.transport import Connection, Encoding, Transport
+from gateway.plugin.upstream import Upstream
+
+__all__ = [
+    "BAD_MESSAGE",
+    "NORMAL",
+    "Answer",
+    "Broker",
+    "BrokerPlugin",
+    "Change",
+    "ClientError",
+    "Clock",
+    "Codec",
+    "CodecPlugin",
+    "Connection",
+    "Context",
+    "Deliver",
+    "Disconnect",
+    "Duration",
+    "Encoding",
+    "Event",
+    "Header",
+    "Headers",
+    "Json",
+    "Options",
+    "Plugin",
+    "PollResult",
+    "Position",
+    "Publisher",
+    "Refused",
+    "Request",
+    "Share",
+    "Size",
+    "Source",
+    "SourcePlugin",
+    "Status",
+    "Target",
+    "Transport",
+    "TransportPlugin",
+    "Upstream",
+    "UpstreamError",
+]

@@ -1,0 +1,32 @@
+"""What a plugin is given when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.plugin.codec import Codec
+
+
+class Clock(Protocol):
+    """Time and chance come from here, so that tests can give both."""
+
+    def time(self) -> float:
+        """Seconds since 1970, for people."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back, for durations."""
+
+    def random(self) -> float:
+        """At least 0 and below 1."""
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The gateway's side of the seam."""
+
+    clock: Clock
+    codecs: Mapping[str, Codec] = field(default_factory=dict)

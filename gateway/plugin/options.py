@@ -1,0 +1,45 @@
+"""Building blocks of a plugin's configuration: strict, immutable models, durations and sizes."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
+_SIZE = re.compile(r"(\d+)(B|KB|MB|GB)", re.ASCII)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
+
+
+class Options(BaseModel):
+    """Base of every configuration model: unknown keys are errors, values cannot be changed, nothing is coerced."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+def parse_duration(value: object) -> float:
+    """`500ms`, `2s`, `5m`, `1h`, `1d` in seconds; raises ValueError for anything else, a bare number included."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("expected a duration such as 500ms, 2s, 5m or 1h")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_size(value: object) -> int:
+    """`512B`, `64KB`, `5MB`, `1GB` in bytes (powers of 1024); raises ValueError for anything else."""
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("expected a size such as 512B, 64KB or 5MB")
+    return int(match[1]) * _BYTES[match[2]]
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}),
+]
+Size = Annotated[
+    int, BeforeValidator(parse_size), WithJsonSchema({"type": "string", "pattern": r"^\d+(B|KB|MB|GB)$"})
+]

@@ -1,0 +1,90 @@
+"""Sources fill channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from gateway.core.asgi import Headers
+from gateway.core.event import Json
+from gateway.core.http import Request
+from gateway.plugin.upstream import Upstream
+
+PollResult = Literal["changed", "unchanged", "not_modified", "error", "refused"]
+
+
+class Refused(Exception):
+    """Raised by `follow`: the backend says that these subscribers may not have this resource.
+
+    `status` is the backend's own (401, 403, 404, 410): clients still in their handshake are answered
+    with it, the others are closed with the matching code.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the backend answered {status}")
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """Who may share one channel: subscribers with equal `key` see the same data.
+
+    `key` must hold, hashed, everything about a client that can change the answer; `headers` go upstream
+    in its name. Neither is ever logged.
+    """
+
+    key: bytes
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One channel to follow: `target` (encoded path and query) on `upstream`, in the name of `headers`."""
+
+    target: bytes
+    headers: Headers
+    upstream: Upstream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Freshness of a source. `stale`: it fails and the last state stands; `error`: it fails and there is none."""
+
+    state: Literal["ok", "stale", "error"]
+    reason: str = ""
+    upstream_status: int | None = None
+    retry_in: float | None = None
+
+
+class Publisher(Protocol):
+    """A source's way into one channel. Calls come from one coroutine, in order."""
+
+    @property
+    def has_state(self) -> bool:
+        """Whether the channel has a document (it may be kept from an earlier run of this source)."""
+
+    async def state(self, document: Json) -> bool:
+        """The resource's whole state now. The runtime selects, compares, and publishes what changed; says if any did.
+
+        Raises ValueError when the document is not what the route's `items` promise; nothing is published.
+        """
+
+    def status(self, status: Status) -> None:
+        """Tell subscribers when the state of freshness changes; the same state again is not repeated."""
+
+    def polled(self, result: PollResult, seconds: float) -> None:
+        """Count one look at the backend."""
+
+
+class Source(Protocol):
+    """Fills the channels of one route. Made once for a route; holds no state of a single channel."""
+
+    def share(self, request: Request) -> Share:
+        """Who a subscriber may share a channel with, decided before anything is asked of the backend."""
+
+    async def follow(self, target: Target, publish: Publisher) -> None:
+        """Fill one channel until cancelled: started with the first subscriber, cancelled after the last has gone.
+
+        Should not return. If it raises Refused the channel ends; any other exception is a bug that is
+        logged, and `follow` is started again after a pause.
+        """
