@@ -17,12 +17,13 @@ class Refused(Exception):
     """Raised by `follow`: the backend says that these subscribers may not have this resource.
 
     `status` is the backend's own (401, 403, 404, 410): clients still in their handshake are answered
-    with it, the others are closed with the matching code.
+    with it and with `headers` (a `WWW-Authenticate`, say), the others are closed with the matching code.
     """
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, headers: Headers | None = None) -> None:
         super().__init__(f"the backend answered {status}")
         self.status = status
+        self.headers = headers or []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,14 +18,12 @@ class Encoding:
 
     Compared by identity: the bytes of an event are made once per Encoding and shared by its receivers,
     so a transport makes one per codec when it starts, never one per connection. `kind` is the framing
-    of `Writer.framing`; `heartbeat` is a payload sent when nothing else was; `farewell` says why the
-    stream ends where the transport's own closing can't.
+    of `Writer.framing`; `heartbeat` a payload for quiet times, where the transport needs one.
     """
 
     encode: Callable[[Event], bytes]
     kind: str
-    heartbeat: tuple[str, bytes]
-    farewell: Callable[[Disconnect], bytes] | None = None
+    heartbeat: bytes = b""
 
 
 class Connection(Protocol):

@@ -1,0 +1,46 @@
+"""A reader's place in a channel log, and what it is given when it joins, catches up or has fallen too far behind.
+
+Joining, resuming and catching up are the same decision: continue from the offset where the log can, and where
+it can't say so, by the channel's policy. The client is never left to guess.
+"""
+
+from __future__ import annotations
+
+from gateway.core.codes import TOO_SLOW, Disconnect
+from gateway.core.event import Event
+from gateway.core.log import Audience, Batch, Log
+from gateway.core.position import Position
+from gateway.core.settings import SlowPolicy
+
+
+def join(log: Log, audience: Audience, since: Position | None) -> Batch:
+    """A subscriber's first bytes: the changes after its own position, or the state (`reset` if it had a position).
+
+    Nothing while the channel has no state yet.
+    """
+    if not log.has_state:
+        return Batch(b"", 0, log.head.offset)
+    if since is None:
+        return log.snapshot(audience)
+    continued = log.read(since.offset, audience) if since.epoch == log.head.epoch else None
+    return continued if continued is not None else log.snapshot(audience, reset=True)
+
+
+def catch_up(log: Log, audience: Audience, offset: int, policy: SlowPolicy) -> Batch | Disconnect:
+    """The next bytes of a reader at `offset`, or why it must go. Call again until the head is reached."""
+    batch = log.read(offset, audience)
+    if batch is not None:
+        return batch
+    if policy == "disconnect":
+        return TOO_SLOW
+    if policy == "snapshot" or not log.tail > offset:
+        return log.snapshot(audience, reset=True)
+    return _skip(log, audience, offset)
+
+
+def _skip(log: Log, audience: Audience, offset: int) -> Batch:
+    gap = audience.render(Event(type="gap", data={"missed": log.tail - offset}))
+    if audience.mode == "items":
+        return Batch(gap, 1, log.tail)
+    state = log.snapshot(audience, reset=True)  # a patch after a gap would apply to the wrong document
+    return Batch(gap + state.data, 2, state.offset)

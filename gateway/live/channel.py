@@ -1,0 +1,140 @@
+"""One channel on this node: its log, its groups of subscribers, and the flush that joins them.
+
+`deliver` only marks the channel dirty; one flush a turn of the loop writes everything that came meanwhile. So an
+event goes out at once under light load, and many events share one write under heavy load, without a timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from gateway.core.asgi import Writer
+from gateway.core.codes import FORBIDDEN, NO_CHANNEL, UNAUTHENTICATED, Disconnect
+from gateway.core.event import Change, Event, Json
+from gateway.core.log import Audience, Log
+from gateway.core.position import Position
+from gateway.core.settings import LiveSettings, Mode
+from gateway.core.stats import RouteStats
+from gateway.live.subscriptions import Feed, Group, Subscription
+from gateway.plugin import Clock, Encoding, Refused, Status
+
+if TYPE_CHECKING:
+    from gateway.core.asgi import Framing
+
+_CLOSES = {401: UNAUTHENTICATED, 403: FORBIDDEN}
+
+
+class Channel:
+    """One stream of events.
+
+    `ready` is set once there is a state, a failure to tell of, or a refusal; `users` counts those who hold it;
+    each of `ends` is called when it ends before its user has left.
+    """
+
+    def __init__(self, name: str, settings: LiveSettings, stats: RouteStats, clock: Clock) -> None:
+        self.name = name
+        self.settings = settings
+        self.ready = asyncio.Event()
+        self.refused: Refused | None = None
+        self.users = 0
+        self.ends: set[Callable[[Disconnect], None]] = set()
+        self.stats = stats
+        self._clock = clock
+        self._feed = Feed(Log(settings.log, Position("", 0)), settings.slow)
+        self._groups: dict[tuple[Encoding, Mode, Framing], Group] = {}
+        self._dirty = False
+
+    def __repr__(self) -> str:
+        return f"<Channel users={self.users} {self._feed.log!r}>"
+
+    @property
+    def log(self) -> Log:
+        return self._feed.log
+
+    def deliver(self, position: Position, change: Change) -> None:
+        """Take a change from the broker; everyone at the head is sent it in this turn of the loop."""
+        self._feed.log.append(position, change, self._clock.monotonic())
+        self._count(change)
+        self.ready.set()
+        if not self._dirty:
+            self._dirty = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def tell(self, status: Status) -> None:
+        """Send everyone a status event; the same state as before is told once."""
+        feed = self._feed
+        before = feed.status.data if feed.status is not None else {"state": "ok"}
+        if isinstance(before, dict) and before["state"] != status.state:
+            feed.failing = status.state != "ok"
+            feed.status = Event(type="status", data=_status_data(status, self._clock.time()))
+            self.stats.events["status"] += 1
+            self._broadcast(feed.status)
+        self.ready.set()
+
+    def subscribe(
+        self, encoding: Encoding, mode: Mode, transport: str, writer: Writer, finish: Callable[[Disconnect], None]
+    ) -> Subscription:
+        """A subscription that has not started yet."""
+        group = self._group(encoding, mode, writer.framing(encoding.kind), transport)
+        return Subscription(self._feed, group, writer, finish)
+
+    def refuse(self, refused: Refused) -> None:
+        """The backend denies the resource: the channel ends."""
+        self.refused = refused
+        self.ready.set()
+        self.end(_CLOSES.get(refused.status, NO_CHANNEL))
+
+    def end(self, disconnect: Disconnect) -> None:
+        """Send every subscriber away."""
+        for end in tuple(self.ends):
+            end(disconnect)
+
+    def sweep(self, *, heartbeat: bool) -> None:
+        """Regular upkeep: forget what is too old, and show quiet clients that the line is alive."""
+        self._feed.log.trim(self._clock.monotonic())
+        for group in self._groups.values():
+            if heartbeat and group.heartbeat and group.members:
+                group.write(group.heartbeat, 0)
+
+    def _group(self, encoding: Encoding, mode: Mode, framing: Framing, transport: str) -> Group:
+        key = (encoding, mode, framing)
+        group = self._groups.get(key)
+        if group is None:
+            encode = encoding.encode
+            audience = Audience(mode, lambda event: framing(encode(event)))
+            heartbeat = framing(encoding.heartbeat) if encoding.heartbeat else b""
+            head = self._feed.log.head.offset
+            group = self._groups[key] = Group(audience, heartbeat, head, self.stats.streams[transport])
+        return group
+
+    def _flush(self) -> None:
+        self._dirty = False
+        for group in self._groups.values():
+            group.flush(self._feed.log)
+
+    def _broadcast(self, event: Event) -> None:
+        self._flush()
+        for group in self._groups.values():
+            if group.members:
+                group.write(group.audience.render(event), 1)
+
+    def _count(self, change: Change) -> None:
+        events = self.stats.events
+        for item in change.items:
+            events[item.type] += 1
+        if not change.items:
+            events["snapshot" if change.patch is None else "patch"] += 1
+
+
+def _status_data(status: Status, now: float) -> dict[str, Json]:
+    data: dict[str, Json] = {"state": status.state, "since": datetime.fromtimestamp(now, UTC).isoformat()}
+    if status.reason:
+        data["reason"] = status.reason
+    if status.upstream_status is not None:
+        data["upstream_status"] = status.upstream_status
+    if status.retry_in is not None:
+        data["retry_in"] = round(status.retry_in, 3)
+    return data

@@ -1,0 +1,138 @@
+"""Finds or starts the channel that a request's subscribers share, and ends it a while after the last has left.
+
+A channel belongs to one route, one target and one share key, so data never crosses between clients that the
+backend would answer differently. The table is bounded: beyond `limits.channels` a request is refused, so that
+nobody can make the gateway hammer the backend by inventing query strings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.core.codes import Disconnect
+from gateway.core.http import Request
+from gateway.core.settings import LiveSettings, Route
+from gateway.core.stats import Stats
+from gateway.errors import ClientError
+from gateway.live.channel import Channel
+from gateway.live.publisher import ChannelPublisher, follow
+from gateway.live.supervisor import Supervisor
+from gateway.plugin import Broker, Clock, Share, Source, Target, Upstream
+
+# How often channels are looked after; a heartbeat is at most this much late.
+SWEEP = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveRoute:
+    """A live route with what serves it."""
+
+    route: Route
+    settings: LiveSettings
+    source: Source
+    upstream: Upstream
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    """A channel and the task that fills it; `idle_since` is set while it has no subscriber."""
+
+    channel: Channel
+    task: asyncio.Task[None]
+    idle_since: float | None = None
+    next_heartbeat: float = field(default=0.0)
+
+
+class Channels:
+    """All channels of this node."""
+
+    def __init__(self, broker: Broker, stats: Stats, clock: Clock, limit: int, supervisor: Supervisor) -> None:
+        self._broker = broker
+        self._stats = stats
+        self._clock = clock
+        self._limit = limit
+        self._supervisor = supervisor
+        self._running: dict[str, _Running] = {}
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def get(self, live: LiveRoute, request: Request) -> Channel:
+        """The channel for this request, started if need be; raises ClientError 429 when there are too many.
+
+        Each call must be matched by one of `release`.
+        """
+        share = live.source.share(request)
+        name = f"{live.route.name} {request.target.decode('latin-1')} {share.key.hex()}"
+        running = self._running.get(name)
+        if running is None:
+            running = self._running[name] = self._start(name, live, request.target, share)
+        running.idle_since = None
+        running.channel.users += 1
+        return running.channel
+
+    def release(self, channel: Channel) -> None:
+        """A user of the channel has gone; when it was the last, `linger` begins."""
+        channel.users -= 1
+        running = self._running.get(channel.name)
+        if running is not None and running.channel is channel and not channel.users:
+            running.idle_since = self._clock.monotonic()
+
+    def sweep(self) -> None:
+        """Upkeep of every channel; ends those that have lingered long enough."""
+        now = self._clock.monotonic()
+        for name, running in tuple(self._running.items()):
+            settings = running.channel.settings
+            if running.idle_since is not None and now - running.idle_since >= settings.linger:
+                running.task.cancel()
+                self._forget(name, running.channel)
+                continue
+            due = now >= running.next_heartbeat
+            if due:
+                running.next_heartbeat = now + settings.heartbeat
+            running.channel.sweep(heartbeat=due)
+
+    def end(self, disconnect: Disconnect) -> None:
+        """Send every subscriber away."""
+        for running in tuple(self._running.values()):
+            running.channel.end(disconnect)
+
+    def _start(self, name: str, live: LiveRoute, target: bytes, share: Share) -> _Running:
+        if len(self._running) >= self._limit:
+            detail = f"the gateway already follows {self._limit} resources, its limit; try again later"
+            raise ClientError(429, "too_many_channels", detail).with_headers((b"retry-after", b"30"))
+        stats = self._stats.routes[live.route.name]
+        stats.channels += 1
+        channel = Channel(name, live.settings, stats, self._clock)
+        channel.log.head = self._broker.attach(name, channel.deliver)
+        publisher = ChannelPublisher(channel, self._broker, stats)
+        followed = Target(target=target, headers=share.headers, upstream=live.upstream)
+        work = self._run(live.source, followed, publisher)
+        task = self._supervisor.start(work, f"source of route {live.route.name}")
+        return _Running(channel, task, next_heartbeat=self._clock.monotonic() + live.settings.heartbeat)
+
+    async def _run(self, source: Source, target: Target, publisher: ChannelPublisher) -> None:
+        await follow(source, target, publisher, self._clock)
+        self._forget(publisher.channel.name, publisher.channel)  # only a refusal ends a source by itself
+
+    def _forget(self, name: str, channel: Channel) -> None:
+        running = self._running.get(name)
+        if running is not None and running.channel is channel:
+            del self._running[name]
+            self._broker.detach(name)
+            channel.stats.channels -= 1
+
+
+def live_routes(
+    routes: tuple[Route, ...], sources: Mapping[str, Source], upstreams: Mapping[str, Upstream]
+) -> dict[str, LiveRoute]:
+    """The live ones among `routes` by name; `sources` are by route name, `upstreams` by their own."""
+    return {
+        route.name: LiveRoute(
+            route=route, settings=route.live, source=sources[route.name], upstream=upstreams[route.upstream]
+        )
+        for route in routes
+        if route.live is not None
+    }

@@ -1,0 +1,110 @@
+"""Reads what a client asks of a live route; the rules of the protocol's first section, and nothing async.
+
+The gateway's own query parameters begin with `live.` and are taken out before anything goes upstream; the rest
+of the query string is part of the channel's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import cast, get_args
+from urllib.parse import unquote, urlsplit
+
+from gateway.core.asgi import Scope
+from gateway.core.http import Request
+from gateway.core.position import Position, parse_position
+from gateway.core.settings import LiveSettings, Mode
+from gateway.errors import ClientError
+
+_OPTIONS = ("live.since", "live.mode")
+
+
+def request_of(scope: Scope, params: Mapping[str, str]) -> Request:
+    """The request of an ASGI `http` or `websocket` scope."""
+    query, options = split_query(scope["query_string"])
+    path = scope["raw_path"]
+    return Request(
+        kind=scope["type"],
+        method=scope.get("method", "GET"),
+        target=path + b"?" + query if query else path,
+        headers=tuple(scope["headers"]),
+        params=params,
+        options=options,
+        subprotocols=tuple(scope.get("subprotocols", ())),
+    )
+
+
+def split_query(query: bytes) -> tuple[bytes, dict[str, str]]:
+    """The query string without `live.*` parameters, byte for byte, and those parameters decoded."""
+    if b"live." not in query:
+        return query, {}
+    kept: list[bytes] = []
+    options: dict[str, str] = {}
+    for pair in query.split(b"&"):
+        name, _, value = pair.partition(b"=")
+        if name.startswith(b"live."):
+            options[name.decode("latin-1")] = unquote(value.replace(b"+", b" ").decode("latin-1"))
+        else:
+            kept.append(pair)
+    return b"&".join(kept), options
+
+
+def position_of(request: Request) -> Position | None:
+    """Where the client wants to continue: `live.since`, or `Last-Event-ID`. Raises ClientError."""
+    text = request.options.get("live.since")
+    if text is None:
+        header = request.header(b"last-event-id")
+        text = header.decode("latin-1") if header else None
+    if not text:
+        return None
+    try:
+        return parse_position(text)
+    except ValueError as error:
+        raise ClientError(400, "bad_position", str(error)) from None
+
+
+def mode_of(request: Request, settings: LiveSettings) -> Mode:
+    """The mode the client chose, or the route's first. Raises ClientError."""
+    text = request.options.get("live.mode")
+    if text is None:
+        return settings.modes[0]
+    if text not in get_args(Mode) or text not in settings.modes:
+        offered = ", ".join(settings.modes)
+        raise ClientError(400, "bad_mode", f"live.mode={text[:32]} is not offered here; choose one of: {offered}")
+    return cast("Mode", text)
+
+
+def check_options(request: Request) -> None:
+    """Refuse `live.*` parameters that mean nothing; raises ClientError with the nearest name."""
+    for name in request.options:
+        if name not in _OPTIONS:
+            near = get_close_matches(name, _OPTIONS, 1)
+            hint = f", did you mean {near[0]}?" if near else f"; there are: {', '.join(_OPTIONS)}"
+            raise ClientError(400, "bad_option", f"unknown parameter {name[:64]!r}{hint}")
+
+
+def check_origin(request: Request, scheme: str, origins: tuple[str, ...]) -> None:
+    """Stop other sites' pages from using a browser's cookies through a WebSocket (RFC 6455 section 10.2).
+
+    An `Origin` must be this host's own or one of `origins` (`*` allows all) where a cookie comes with the upgrade.
+    Requests that carry no cookie hold nothing that a foreign page could abuse. Raises ClientError 403.
+    """
+    origin = request.header(b"origin")
+    if request.kind != "websocket" or origin is None or request.header(b"cookie") is None:
+        return
+    text = origin.decode("latin-1")
+    if "*" in origins or text in origins or _same_site(text, scheme, request.header(b"host")):
+        return
+    raise ClientError(403, "origin", "this page's origin may not use the cookies of this site; see the route's origins")
+
+
+def _same_site(origin: str, scheme: str, host: bytes | None) -> bool:
+    try:
+        parts = urlsplit(origin)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        own = urlsplit(f"//{host.decode('latin-1')}" if host else "")
+        own_port = own.port or {"ws": 80, "wss": 443}[scheme]
+    except (ValueError, KeyError):
+        return False
+    return parts.hostname is not None and (parts.hostname, port) == (own.hostname, own_port)

@@ -1,0 +1,169 @@
+"""Subscribers of one channel, grouped so that the same bytes are made once and written many times.
+
+A group is everyone of one audience who is at the head of the log. A subscriber whose buffer is full leaves its
+group with nothing but an offset, and comes back when it has caught up. There is no await and no task here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.core.asgi import Writer
+from gateway.core.codes import Disconnect
+from gateway.core.cursor import catch_up, join
+from gateway.core.event import Event
+from gateway.core.log import Audience, Batch, Log
+from gateway.core.position import Position
+from gateway.core.settings import SlowPolicy
+from gateway.core.stats import StreamStats
+
+
+class Group:
+    """The subscribers of one audience at the head; `messages` and `bytes` are what each of them was sent so far."""
+
+    __slots__ = ("_writers", "audience", "bytes", "heartbeat", "members", "messages", "offset", "stats")
+
+    def __init__(self, audience: Audience, heartbeat: bytes, offset: int, stats: StreamStats) -> None:
+        self.audience = audience
+        self.heartbeat = heartbeat
+        self.offset = offset
+        self.stats = stats
+        self.members: dict[Subscription, Writer] = {}
+        self.messages = 0
+        self.bytes = 0
+        self._writers: tuple[Writer, ...] | None = ()
+
+    def add(self, member: Subscription) -> None:
+        self.members[member] = member.writer
+        self._writers = None
+
+    def remove(self, member: Subscription) -> None:
+        del self.members[member]
+        self._writers = None
+
+    def flush(self, log: Log) -> None:
+        """Send everyone what came since the last flush."""
+        if not self.members:
+            self.offset = log.head.offset
+        while self.offset != log.head.offset:
+            batch = log.read(self.offset, self.audience) or log.snapshot(self.audience, reset=True)
+            self.offset = batch.offset
+            if batch.count:
+                self.write(batch.data, batch.count)
+
+    def write(self, data: bytes, count: int) -> None:
+        """Write ready bytes that hold `count` messages to every member."""
+        writers = self._writers
+        if writers is None:
+            writers = self._writers = tuple(self.members.values())
+        self.messages += count
+        self.bytes += len(data)
+        self.stats.messages += count * len(writers)
+        self.stats.bytes += len(data) * len(writers)
+        for writer in writers:  # the loop that the whole gateway is built around: ready bytes, nothing else
+            writer.write(data)
+
+
+@dataclass(slots=True)
+class Feed:
+    """What subscriptions share of their channel. `status` is the last status event, `failing` whether it is bad news."""
+
+    log: Log
+    slow: SlowPolicy
+    status: Event | None = None
+    failing: bool = False
+
+
+class Subscription:
+    """One subscriber: at the head in its group, or behind with its own offset."""
+
+    __slots__ = ("_base", "_feed", "_finish", "_offset", "_own", "_status", "_waiting", "group", "writer")
+
+    def __init__(self, feed: Feed, group: Group, writer: Writer, finish: Callable[[Disconnect], None]) -> None:
+        self.group = group
+        self.writer = writer
+        self._feed = feed
+        self._finish = finish
+        self._offset = 0
+        self._own = (0, 0)  # messages and bytes that were sent to this subscriber alone
+        self._base: tuple[int, int] | None = None  # the group's counters when it came in; None: it is behind
+        self._status: Event | None = None
+        self._waiting = False
+
+    @property
+    def sent(self) -> tuple[int, int]:
+        """Messages and bytes so far."""
+        messages, size = self._own
+        if self._base is not None:
+            messages += self.group.messages - self._base[0]
+            size += self.group.bytes - self._base[1]
+        return messages, size
+
+    def start(self, since: Position | None) -> None:
+        """Send the first bytes and follow from there."""
+        self.writer.on_flow(self._full, self._drained)
+        first = join(self._feed.log, self.group.audience, since)
+        self._send(first)
+        self._status = None if self._feed.failing else self._feed.status
+        self._follow()
+
+    def stop(self) -> None:
+        """Receive nothing more."""
+        self._leave()
+        self._waiting = False
+
+    def _send(self, batch: Batch) -> None:
+        self._offset = batch.offset
+        self.group.stats.resets += batch.reset
+        if batch.count:
+            self._own = (self._own[0] + batch.count, self._own[1] + len(batch.data))
+            self.group.stats.messages += batch.count
+            self.group.stats.bytes += len(batch.data)
+            self.writer.write(batch.data)
+
+    def _follow(self) -> None:
+        log, group = self._feed.log, self.group
+        while self._offset != log.head.offset:
+            if self.writer.full:
+                self._waiting = True
+                return
+            batch = catch_up(log, group.audience, self._offset, self._feed.slow)
+            if isinstance(batch, Disconnect):
+                self._finish(batch)
+                return
+            self.group.stats.skipped += self._offset < log.tail
+            self._send(batch)
+        self._tell_status()
+        if self.writer.full:
+            self._waiting = True
+            return
+        group.flush(log)
+        self._base = (group.messages, group.bytes)
+        group.add(self)
+
+    def _tell_status(self) -> None:
+        status = self._feed.status
+        if status is not self._status:
+            self._status = status
+            if status is not None:
+                data = self.group.audience.render(status)
+                self._send(Batch(data, 1, self._offset))
+
+    def _leave(self) -> None:
+        if self._base is not None:
+            self._own = self.sent
+            self._base = None
+            self._offset = self.group.offset
+            self._status = self._feed.status
+            self.group.remove(self)
+
+    def _full(self) -> None:
+        if self._base is not None:
+            self._leave()
+            self._waiting = True
+
+    def _drained(self) -> None:
+        if self._waiting:
+            self._waiting = False
+            self._follow()

@@ -1,0 +1,73 @@
+"""Server-Sent Events, as the HTML standard defines them: https://html.spec.whatwg.org/multipage/server-sent-events.html.
+
+`id` is the event's position, `event` its type, `data` its data as JSON; a browser's EventSource resumes by itself
+with `Last-Event-ID`.
+"""
+
+from __future__ import annotations
+
+from gateway.plugin import (
+    Codec,
+    Connection,
+    Context,
+    Duration,
+    Encoding,
+    Event,
+    Headers,
+    Options,
+    Plugin,
+    Request,
+    TransportPlugin,
+)
+
+# no-store: each client's stream is its own; x-accel-buffering: nginx would hold events back
+_HEADERS: Headers = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class SseOptions(Options):
+    """`retry` is the least time before a client reconnects; up to half as much again is added at random."""
+
+    retry: Duration = 2.0
+
+
+class ServerSentEvents:
+    """The transport."""
+
+    name = "sse"
+
+    def __init__(self, options: SseOptions, context: Context) -> None:
+        self._retry = options.retry
+        self._random = context.clock.random
+        self._encoding = _encoding(context.codecs["json"])
+
+    def accepts(self, request: Request) -> bool:
+        if request.kind != "http" or request.method != "GET":
+            return False
+        accept = request.header(b"accept")
+        return accept is not None and b"text/event-stream" in accept.lower()
+
+    async def serve(self, connection: Connection) -> None:
+        await connection.respond(200, _HEADERS)
+        milliseconds = int(1000 * self._retry * (1 + self._random() / 2))
+        connection.deliver(self._encoding, preamble=b"retry: %d\n\n" % milliseconds)
+        while await connection.receive() is not None:
+            pass
+
+
+def _encoding(codec: Codec) -> Encoding:
+    def encode(event: Event) -> bytes:
+        position = b"id: %s\n" % str(event.position).encode() if event.position is not None else b""
+        return b"%sevent: %s\ndata: %s\n\n" % (position, event.type.encode(), codec.encode(event.data))
+
+    return Encoding(encode=encode, kind="body", heartbeat=b":\n\n")
+
+
+def _make(options: SseOptions, context: Context) -> ServerSentEvents:
+    return ServerSentEvents(options, context)
+
+
+plugin: TransportPlugin[SseOptions] = Plugin(SseOptions, _make)
