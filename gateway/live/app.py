@@ -6,16 +6,15 @@ the transport carry it. What can be refused is refused before the upgrade, as an
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from gateway.core.access import AccessLog
 from gateway.core.asgi import Receive, Scope, Send
 from gateway.core.codes import INTERNAL, RESTART, Disconnect
 from gateway.core.http import Request
-from gateway.core.stats import Stats
+from gateway.core.stats import Stats, StreamStats
 from gateway.errors import ClientError
 from gateway.live.channels import SWEEP, Channels, LiveRoute
 from gateway.live.connection import Opening, StreamConnection, WriterFor
@@ -36,6 +35,7 @@ class Parts:
     clock: Clock
     stats: Stats
     access: AccessLog
+    refuse: Callable[[Scope, Send, ClientError], Awaitable[None]]
     max_channels: int
 
 
@@ -53,7 +53,9 @@ class Live:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._supervisor = Supervisor()
-        self._channels = Channels(parts.broker, parts.stats, parts.clock, parts.max_channels, self._supervisor)
+        self._channels = Channels(
+            parts.broker, parts.stats, parts.clock, parts.max_channels, self._supervisor
+        )
         self._streams: set[StreamConnection] = set()
         self._count = 0
         self._closing = False
@@ -80,76 +82,80 @@ class Live:
             stream.disconnect(RESTART)
         await self._supervisor.close()
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send, live: LiveRoute, asked: Asked) -> None:
-        """Carry one stream from its handshake to its end; raises ClientError while it can still be refused."""
-        transport = asked.transport
-        stream = self._open(scope, receive, send, live, asked)
-        del scope, receive, send, asked  # an idle connection must not hold on to its handshake
-        try:
-            await stream.ready()
-            await transport.serve(stream)
-        except ClientError as error:
-            if not stream.started:
-                raise
-            stream.disconnect(Disconnect(error.close_code, error.detail, error.code, reconnect=False))
-        except Exception:
-            if not stream.started:
-                raise
-            _log.exception("transport %s failed", transport.name)
-            stream.disconnect(INTERNAL)
-        finally:
-            self._leave(stream)
-            await stream.finish()
-            self._log_end(stream, live, transport)
-
-    def _open(self, scope: Scope, receive: Receive, send: Send, live: LiveRoute, asked: Asked) -> StreamConnection:
+    def open(
+        self, scope: Scope, receive: Receive, send: Send, live: LiveRoute, asked: Asked
+    ) -> StreamConnection:
+        """Check the handshake and join the channel; `serve` must follow. Raises ClientError."""
         request, settings = asked.request, live.settings
         check_options(request)
         check_origin(request, scope["scheme"], settings.origins)
         mode, since = mode_of(request, settings), position_of(request)
         if self._closing:
-            raise ClientError(503, "closing", "the gateway is shutting down").with_headers((b"retry-after", b"1"))
+            raise ClientError(503, "closing", "the gateway is shutting down").with_headers(
+                (b"retry-after", b"1")
+            )
         opening = Opening(
             scope=scope,
             send=send,
             request=request,
             mode=mode,
             since=since,
-            transport=asked.transport.name,
             writer_for=self._parts.writer_for,
-            begun=lambda stream, opening: self._begun(stream, opening, live),
+            begun=self._begun,
         )
         self._count += 1
-        stream = StreamConnection(self._count, self._channels.get(live, request), receive, opening)
+        channel = self._channels.get(live, request)
+        stream = StreamConnection(self._count, asked.transport, channel, receive, opening)
         stream.channel.ends.add(stream.disconnect)
         self._streams.add(stream)
         return stream
 
-    def _begun(self, stream: StreamConnection, opening: Opening, live: LiveRoute) -> asyncio.Task[None] | None:
-        route = live.route.name
-        stats = self._parts.stats.routes[route].streams[opening.transport]
+    async def serve(self, stream: StreamConnection) -> None:
+        """Carry a stream from its handshake to its end."""
+        try:
+            await stream.ready()
+            await stream.transport.serve(stream)
+        except ClientError as error:
+            if stream.opening is not None:
+                await self._parts.refuse(stream.opening.scope, stream.opening.send, error)
+            else:
+                stream.disconnect(Disconnect(error.close_code, error.detail, error.code, reconnect=False))
+        except Exception:
+            if stream.opening is not None:
+                raise
+            _log.exception("transport %s failed", stream.transport.name)
+            stream.disconnect(INTERNAL)
+        finally:
+            await self._finish(stream)
+
+    def _begun(self, stream: StreamConnection, opening: Opening) -> None:
+        stats = self._stats_of(stream)
         stats.open += 1
         stats.opened += 1
         stream.began = self._parts.clock.monotonic()
-        self._parts.access.opened(f"{stream.id:x}", opening.scope, route, opening.transport)
+        self._parts.access.opened(
+            f"{stream.id:x}", opening.scope, stream.channel.route, stream.transport.name
+        )
         pump = getattr(stream.writer, "run", None)
-        return self._supervisor.start(pump(), "stream pump") if pump is not None else None
+        if pump is not None:
+            stream.pump = self._supervisor.start(pump(), "stream pump")
 
-    def _leave(self, stream: StreamConnection) -> None:
+    async def _finish(self, stream: StreamConnection) -> None:
         stream.channel.ends.discard(stream.disconnect)
         self._streams.discard(stream)
         self._channels.release(stream.channel)
-
-    def _log_end(self, stream: StreamConnection, live: LiveRoute, transport: Transport) -> None:
+        await stream.finish()
         if stream.began is None:
             return
-        route, end = live.route.name, stream.end(self._parts.clock.monotonic())
-        stats = self._parts.stats.routes[route].streams[transport.name]
+        end, stats = stream.end(self._parts.clock.monotonic()), self._stats_of(stream)
         stats.open -= 1
         stats.closed[end.label] += 1
         stats.received += end.received
         stats.seconds.observe(end.seconds)
-        self._parts.access.closed(f"{stream.id:x}", route, transport.name, end)
+        self._parts.access.closed(f"{stream.id:x}", stream.channel.route, stream.transport.name, end)
+
+    def _stats_of(self, stream: StreamConnection) -> StreamStats:
+        return self._parts.stats.routes[stream.channel.route].streams[stream.transport.name]
 
     async def _sweep(self) -> None:
         while True:

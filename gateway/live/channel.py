@@ -34,8 +34,11 @@ class Channel:
     each of `ends` is called when it ends before its user has left.
     """
 
-    def __init__(self, name: str, settings: LiveSettings, stats: RouteStats, clock: Clock) -> None:
+    def __init__(
+        self, name: str, route: str, settings: LiveSettings, stats: RouteStats, clock: Clock
+    ) -> None:
         self.name = name
+        self.route = route
         self.settings = settings
         self.ready = asyncio.Event()
         self.refused: Refused | None = None
@@ -75,7 +78,12 @@ class Channel:
         self.ready.set()
 
     def subscribe(
-        self, encoding: Encoding, mode: Mode, transport: str, writer: Writer, finish: Callable[[Disconnect], None]
+        self,
+        encoding: Encoding,
+        mode: Mode,
+        transport: str,
+        writer: Writer,
+        finish: Callable[[Disconnect], None],
     ) -> Subscription:
         """A subscription that has not started yet."""
         group = self._group(encoding, mode, writer.framing(encoding.kind), transport)

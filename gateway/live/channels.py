@@ -48,7 +48,9 @@ class _Running:
 class Channels:
     """All channels of this node."""
 
-    def __init__(self, broker: Broker, stats: Stats, clock: Clock, limit: int, supervisor: Supervisor) -> None:
+    def __init__(
+        self, broker: Broker, stats: Stats, clock: Clock, limit: int, supervisor: Supervisor
+    ) -> None:
         self._broker = broker
         self._stats = stats
         self._clock = clock
@@ -105,7 +107,7 @@ class Channels:
             raise ClientError(429, "too_many_channels", detail).with_headers((b"retry-after", b"30"))
         stats = self._stats.routes[live.route.name]
         stats.channels += 1
-        channel = Channel(name, live.settings, stats, self._clock)
+        channel = Channel(name, live.route.name, live.settings, stats, self._clock)
         channel.log.head = self._broker.attach(name, channel.deliver)
         publisher = ChannelPublisher(channel, self._broker, stats)
         followed = Target(target=target, headers=share.headers, upstream=live.upstream)

@@ -19,7 +19,7 @@ from gateway.core.settings import Mode
 from gateway.errors import ClientError
 from gateway.live.channel import Channel
 from gateway.live.subscriptions import Subscription
-from gateway.plugin import Encoding
+from gateway.plugin import Encoding, Transport
 
 WriterFor = Callable[[Scope, Send], Writer]
 
@@ -36,54 +36,56 @@ _REFUSALS = {
 
 @dataclass(slots=True, kw_only=True)
 class Opening:
-    """What only the handshake needs. `begun` is told when delivery begins, and may start a task for the writer."""
+    """What only the handshake needs. `begun` is told when delivery begins."""
 
     scope: Scope
     send: Send
     request: Request
     mode: Mode
     since: Position | None
-    transport: str
     writer_for: WriterFor
-    begun: Callable[[StreamConnection, Opening], asyncio.Task[None] | None]
+    begun: Callable[[StreamConnection, Opening], None]
 
 
 class StreamConnection:
-    """The `Connection` that transports are given; `id` ties its lines in the access log together."""
+    """The `Connection` that transports are given.
+
+    `id` ties its lines in the access log together; `opening` is None once delivery has begun, `began` is when;
+    `pump` is the task of a writer that needs one.
+    """
 
     __slots__ = (
         "_ending",
-        "_opening",
-        "_pump",
         "_receive",
         "_subscription",
         "began",
         "channel",
         "id",
+        "opening",
+        "pump",
         "received",
+        "transport",
         "writer",
     )
 
-    def __init__(self, number: int, channel: Channel, receive: Receive, opening: Opening) -> None:
+    def __init__(
+        self, number: int, transport: Transport, channel: Channel, receive: Receive, opening: Opening
+    ) -> None:
         self.id = number
+        self.transport = transport
         self.channel = channel
         self.began: float | None = None
         self.received = 0
         self.writer: Writer | None = None
         self._receive = receive
-        self._opening: Opening | None = opening
+        self.opening: Opening | None = opening
         self._ending: Disconnect | None = None
         self._subscription: Subscription | None = None
-        self._pump: asyncio.Task[None] | None = None
+        self.pump: asyncio.Task[None] | None = None
 
     @property
     def request(self) -> Request:
         return self._handshake().request
-
-    @property
-    def started(self) -> bool:
-        """Whether the client has been answered, so that an error can only close the stream."""
-        return self.writer is not None
 
     async def ready(self) -> None:
         """Wait for the channel's first word from the backend; raises ClientError if it is a refusal."""
@@ -109,15 +111,15 @@ class StreamConnection:
         opening, writer = self._handshake(), self.writer
         if writer is None:
             raise RuntimeError("deliver() comes after accept() or respond()")
-        self._opening = None
-        self._pump = opening.begun(self, opening)
+        self.opening = None
+        opening.begun(self, opening)
         if preamble:
             writer.write(writer.framing(encoding.kind)(preamble))
         if self._ending is not None:
             writer.close(self._ending.code, self._ending.reason)
             return
         subscribe = self.channel.subscribe
-        self._subscription = subscribe(encoding, opening.mode, opening.transport, writer, self.disconnect)
+        self._subscription = subscribe(encoding, opening.mode, self.transport.name, writer, self.disconnect)
         self._subscription.start(opening.since)
 
     async def receive(self) -> str | bytes | None:
@@ -139,7 +141,7 @@ class StreamConnection:
         self._ending = disconnect
         if self._subscription is not None:
             self._subscription.stop()
-        if self.writer is not None and self._opening is None:
+        if self.writer is not None and self.opening is None:
             self.writer.close(disconnect.code, disconnect.reason)
 
     async def finish(self) -> None:
@@ -147,9 +149,9 @@ class StreamConnection:
         self.disconnect(NORMAL)
         if self._subscription is not None:
             self._subscription.stop()
-        if self._pump is not None:
-            await asyncio.wait([self._pump], timeout=_LAST_BYTES)
-            self._pump.cancel()
+        if self.pump is not None:
+            await asyncio.wait([self.pump], timeout=_LAST_BYTES)
+            self.pump.cancel()
 
     def end(self, now: float) -> StreamEnd:
         """What is known of the stream when it is over."""
@@ -165,9 +167,9 @@ class StreamConnection:
         )
 
     def _handshake(self) -> Opening:
-        if self._opening is None:
+        if self.opening is None:
             raise RuntimeError("delivery has begun; the request is no longer kept")
-        return self._opening
+        return self.opening
 
 
 def _peer_left(message: Message) -> Disconnect:

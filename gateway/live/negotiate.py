@@ -71,7 +71,9 @@ def mode_of(request: Request, settings: LiveSettings) -> Mode:
         return settings.modes[0]
     if text not in get_args(Mode) or text not in settings.modes:
         offered = ", ".join(settings.modes)
-        raise ClientError(400, "bad_mode", f"live.mode={text[:32]} is not offered here; choose one of: {offered}")
+        raise ClientError(
+            400, "bad_mode", f"live.mode={text[:32]} is not offered here; choose one of: {offered}"
+        )
     return cast("Mode", text)
 
 
@@ -96,7 +98,9 @@ def check_origin(request: Request, scheme: str, origins: tuple[str, ...]) -> Non
     text = origin.decode("latin-1")
     if "*" in origins or text in origins or _same_site(text, scheme, request.header(b"host")):
         return
-    raise ClientError(403, "origin", "this page's origin may not use the cookies of this site; see the route's origins")
+    raise ClientError(
+        403, "origin", "this page's origin may not use the cookies of this site; see the route's origins"
+    )
 
 
 def _same_site(origin: str, scheme: str, host: bytes | None) -> bool:

@@ -21,7 +21,9 @@ from gateway.plugin import (
     TransportPlugin,
 )
 
-_NO_MESSAGES = Disconnect(BAD_MESSAGE.code, "this stream takes no messages", BAD_MESSAGE.label, reconnect=False)
+_NO_MESSAGES = Disconnect(
+    BAD_MESSAGE.code, "this stream takes no messages", BAD_MESSAGE.label, reconnect=False
+)
 
 
 class WebSocketOptions(Options):
@@ -55,7 +57,9 @@ class WebSocket:
                 return subprotocol, codec
         if offered:
             spoken = ", ".join(f"tidegate.{codec}.v1" for codec in sorted(self._encodings))
-            raise ClientError(400, "subprotocol", f"none of the offered subprotocols is spoken here; there are: {spoken}")
+            raise ClientError(
+                400, "subprotocol", f"none of the offered subprotocols is spoken here; there are: {spoken}"
+            )
         return None, "json"
 
 

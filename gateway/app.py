@@ -1,0 +1,197 @@
+"""The gateway as one ASGI application: routes go to the proxy or to live, everything else is a problem.
+
+`Application` runs on any ASGI server; `run` is `tidegate serve`, with our own server, the admin listener and
+signals. This is the only place that knows all the layers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import TypeVar, cast
+from urllib.parse import quote
+
+from gateway.admin.accesslog import open_access_log
+from gateway.admin.app import admin_app
+from gateway.admin.health import HealthState
+from gateway.config import load_from_environment
+from gateway.core.asgi import App, Receive, Scope, Send
+from gateway.core.http import header
+from gateway.core.problem import problem
+from gateway.core.route import Match, Miss, RouteTable
+from gateway.core.settings import Gateway, PluginUse, Route
+from gateway.core.stats import Stats
+from gateway.errors import ClientError
+from gateway.live.app import Live, Parts
+from gateway.live.channels import live_routes
+from gateway.plugin import Broker, Codec, Context, Options, Source, Transport
+from gateway.plugin.registry import find
+from gateway.proxy.app import Proxy
+from gateway.wire.server import Binding, serve
+from gateway.wire.upstream import HttpUpstream
+from gateway.wire.writer import writer_for
+
+T = TypeVar("T")
+
+
+class SystemClock:
+    """The `Clock` of the running product."""
+
+    time = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)
+    random = staticmethod(random.random)
+    sleep = staticmethod(asyncio.sleep)
+
+
+def make(kind: str, use: PluginUse, context: Context) -> object:
+    """The plugin that the configuration names."""
+    return find(kind)[use.name].load().make(cast("Options", use.options), context)
+
+
+def make_all(kind: str, context: Context) -> dict[str, object]:
+    """Every installed plugin of a kind with its default options, by name."""
+    plugins = {name: found.load() for name, found in find(kind).items()}
+    return {name: plugin.make(plugin.options(), context) for name, plugin in plugins.items()}
+
+
+class Application:
+    """One compiled configuration as an ASGI application; `stats` and `health` are what its admin side shows."""
+
+    def __init__(self, settings: Gateway) -> None:
+        self.settings = settings
+        self.stats = Stats()
+        self.health = HealthState()
+        self.access = open_access_log(settings.access_log)
+        clock = SystemClock()
+        context = Context(
+            clock=clock, codecs=cast("dict[str, Codec]", make_all("codecs", Context(clock=clock)))
+        )
+        self._upstreams = {
+            name: HttpUpstream(upstream, self.stats.upstreams[name])
+            for name, upstream in settings.upstreams.items()
+        }
+        sources = {
+            route.name: cast("Source", make("sources", route.live.source, context))
+            for route in settings.routes
+            if route.live is not None
+        }
+        self._live_routes = live_routes(settings.routes, sources, self._upstreams)
+        self._live = Live(
+            Parts(
+                broker=cast("Broker", make("brokers", settings.broker, context)),
+                transports=tuple(cast("dict[str, Transport]", make_all("transports", context)).values()),
+                writer_for=writer_for,
+                clock=clock,
+                stats=self.stats,
+                access=self.access,
+                refuse=self._refuse,
+                max_channels=settings.limits.channels,
+            )
+        )
+        self._proxy = Proxy(self._upstreams, self.stats, self.access, time.monotonic)
+        self._table = RouteTable(settings.routes)
+        self.admin: App = admin_app(self.stats, self.health, settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = self._lead(scope, receive, send)
+        del scope, receive, send  # a stream may last for days, and must not hold on to its handshake
+        await answer
+
+    def _lead(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Where the exchange goes."""
+        if scope["type"] == "lifespan":
+            return self._lifespan(receive, send)
+        try:
+            route, params = self._match(scope)
+            live = self._live_routes.get(route.name)
+            if live is not None:
+                asked = self._live.asked(scope, params)
+                if asked is not None:
+                    return self._live.serve(self._live.open(scope, receive, send, live, asked))
+            if scope["type"] == "websocket":
+                raise ClientError(
+                    404, "not_live", "this URL is not live: it can be read, but not opened as a WebSocket"
+                )
+            return self._proxy.forward(scope, receive, send, route)
+        except ClientError as error:
+            return self._refuse(scope, send, error)
+
+    def _match(self, scope: Scope) -> Match[Route]:
+        path = scope.get("raw_path")
+        if path is None:  # optional in ASGI; the rest of the gateway relies on it
+            path = scope["raw_path"] = quote(scope["path"]).encode()
+        match = self._table.match(scope.get("method", "GET"), path, header(scope["headers"], b"host"))
+        if isinstance(match, Miss):
+            raise match.error()
+        return match
+
+    async def _refuse(self, scope: Scope, send: Send, error: ClientError) -> None:
+        self.stats.refused[error.code] += 1
+        headers, body = problem(error.status, error.code, error.detail, error.headers)
+        self.access.request(scope, "", error.status, len(body), 0.0)
+        kind = "http.response"
+        if scope["type"] == "websocket":
+            if "websocket.http.response" not in scope.get("extensions", {}):
+                await send({"type": "websocket.close", "code": error.close_code, "reason": error.detail})
+                return
+            kind = "websocket.http.response"
+        await send({"type": f"{kind}.start", "status": error.status, "headers": headers})
+        await send({"type": f"{kind}.body", "body": b"" if scope.get("method") == "HEAD" else body})
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with AsyncExitStack() as stack:
+            stack.callback(self.access.close)
+            for upstream in self._upstreams.values():
+                stack.push_async_callback(upstream.close)
+            stack.push_async_callback(self._live.close)
+            await self._live.start()
+            self.health.ready = True
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            self.health.draining = True
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def application() -> Application:
+    """The application for another ASGI server: configured by the file that `TIDEGATE_CONFIG` names."""
+    return Application(load_from_environment())
+
+
+async def run(settings: Gateway, say: Callable[[str], None] = print) -> None:
+    """`tidegate serve`: listen until SIGINT or SIGTERM, then end every exchange cleanly.
+
+    `say` is given one line for each listener and route. Raises OSError when an address cannot be used.
+    """
+    app = Application(settings)
+    bindings = [
+        Binding(app=app, listen=listen, lifespan=index == 0) for index, listen in enumerate(settings.listen)
+    ]
+    if settings.admin is not None:
+        bindings.append(Binding(app=app.admin, listen=settings.admin, lifespan=False))
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+
+    def started(urls: list[str]) -> None:
+        public = len(settings.listen)
+        for index, url in enumerate(urls):
+            say(f"{'listening' if index < public else 'admin    '} {url}")
+        for route in settings.routes:
+            say(f"route     {describe(route)}")
+
+    await serve(
+        bindings, limits=settings.limits, stats=app.stats, access=app.access, stop=stop, started=started
+    )
+
+
+def describe(route: Route) -> str:
+    """A route in one line: what matches, where it goes, and what makes it live."""
+    methods = ",".join(sorted(route.methods)) or "any method"
+    live = f", live by {route.live.source.name}" if route.live is not None else ""
+    return f"{route.host or ''}{route.path} ({methods}) -> {route.upstream}{live}"
