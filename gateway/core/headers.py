@@ -1,0 +1,169 @@
+"""Header rules of a gateway between two connections: what stays on one hop, and what a request gains.
+
+RFC 9110 section 7.6.1 in one table. Works on raw header lists: order, case, duplicates and bytes of
+whatever passes are kept exactly.
+
+The documented differences between what a client sent and what the upstream receives:
+* removed: hop-by-hop headers, and those that `Connection` names unless they are end-to-end by nature;
+* replaced: `X-Forwarded-*` and `Forwarded`, also when spelled with underscores, by our own
+  (gateway.core.forwarded), because no proxy before us is trusted;
+* `Host` as the upstream's `host_header` says, and only one; `TE: trailers` alone of all `TE`;
+* `Via` appended.
+
+Between what the upstream answered and what the client receives: hop-by-hop headers removed, `Via` appended;
+that is all.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from gateway.errors import ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.core.asgi import Header, Headers
+
+VIA = (b"Via", b"1.1 tidegate")
+_TE_TRAILERS = [(b"TE", b"trailers"), (b"Connection", b"TE")]  # RFC 9110 section 10.1.4 asks for both
+_HARMLESS = frozenset([b"", b"close", b"keep-alive"])  # connection options that name no header
+
+# RFC 9110 section 7.6.1, RFC 9112 section 9.6 (Connection), and what older HTTP/1.1 proxies invented.
+_HOP_BY_HOP = frozenset(
+    [
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",  # RFC 7540 section 3.2.1: always named in Connection
+        b"proxy-authenticate",  # RFC 9110 section 11.7: for the next hop only
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+    ]
+)
+# No `Connection` option may remove these: RFC 9110 section 7.6.1 forbids options that name a field meant for
+# all recipients, and a client that could delete them would choose what the backend believes.
+_END_TO_END = frozenset(
+    b"""
+    accept accept-charset accept-encoding accept-language accept-ranges age allow authorization baggage
+    cache-control content-disposition content-encoding content-language content-length content-location
+    content-range content-security-policy content-type cookie date etag expect expires forwarded from
+    host if-match if-modified-since if-none-match if-range if-unmodified-since last-modified link
+    location max-forwards origin pragma prefer priority range referer retry-after server set-cookie
+    strict-transport-security traceparent tracestate trailer user-agent vary via www-authenticate x-api-
+    key x-content-type-options x-csrf-token x-frame-options x-real-ip x-request-id x-requested-with
+    """.split()
+)
+_END_TO_END_FAMILIES = (b"x-forwarded", b"sec-", b"access-control-")
+# RFC 9110 section 6.5.1: fields that frame, route or authenticate a message can't come after it.
+_NOT_IN_TRAILERS = _HOP_BY_HOP | frozenset(
+    b"authorization content-encoding content-length content-range content-type cookie expect forwarded host "
+    b"max-forwards range set-cookie trailer via www-authenticate".split()
+)
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+# What is done with a header. Plain integers: this is looked up for every header of every request.
+_KEEP, _DROP, _CONNECTION, _HOST, _TE = range(5)
+
+
+class _Rules(dict[bytes, int]):
+    """A header's name, as it came, to its rule. Learns spellings: the hot path is one look-up a header."""
+
+    # Strangers choose the names, so what is kept is bounded; beyond it a name costs half a microsecond more.
+    _NAMES = 1024
+    _LENGTH = 64
+
+    def __init__(self, decide: Callable[[bytes], int]) -> None:
+        super().__init__()
+        self._decide = decide
+
+    def __missing__(self, name: bytes) -> int:
+        rule = self._decide(name.lower())
+        if len(self) < self._NAMES and len(name) <= self._LENGTH:
+            self[name] = rule
+        return rule
+
+
+_RESPONSE_TABLE = dict.fromkeys(_HOP_BY_HOP, _DROP) | {b"connection": _CONNECTION}
+_REQUEST_TABLE = _RESPONSE_TABLE | {b"te": _TE, b"host": _HOST, b"forwarded": _DROP}
+
+
+def _request_rule(name: bytes) -> int:
+    if _TOKEN.fullmatch(name) is None:
+        raise ClientError(400, "bad_header", "a header name is not a token")
+    # CGI-like backends read `_` as `-`: what they would take for one of ours is treated as one of ours.
+    dashed = name.replace(b"_", b"-")
+    if dashed.startswith(b"x-forwarded"):
+        return _DROP
+    return _REQUEST_TABLE.get(name, _DROP if dashed in _REQUEST_TABLE else _KEEP)
+
+
+_request_rules = _Rules(_request_rule)
+_response_rules = _Rules(lambda name: _RESPONSE_TABLE.get(name, _KEEP))
+
+
+def request_headers(
+    headers: Headers, *, host: bytes | None, trailers: bool, added: tuple[Header, ...]
+) -> Headers:
+    """What goes upstream: `host` replaces the client's (None keeps it), `added` come last.
+
+    `trailers` says whether response trailers can be passed on; only then is `TE: trailers`. Raises
+    ClientError for a name that is not a token.
+    """
+    kept: Headers = []
+    options: list[bytes] = []
+    host_seen = te_seen = False
+    for pair in headers:
+        rule = _request_rules[pair[0]]
+        if not rule:
+            kept.append(pair)
+        elif rule == _HOST:
+            if not host_seen:
+                kept.append(pair if host is None else (pair[0], host))
+            host_seen = True
+        elif rule == _CONNECTION:
+            options.append(pair[1])
+        elif rule == _TE:
+            te_seen = True
+    if options:
+        kept = _without(kept, options)
+    if te_seen and trailers and _takes_trailers(headers):
+        kept += _TE_TRAILERS
+    kept += added
+    return kept
+
+
+def response_headers(headers: Headers) -> Headers:
+    """What goes to the client: hop-by-hop headers removed, `Via` appended, nothing else changed."""
+    rules = _response_rules
+    kept = [pair for pair in headers if not rules[pair[0]]]
+    if len(kept) != len(headers):
+        kept = _without(kept, [value for name, value in headers if rules[name] == _CONNECTION])
+    kept.append(VIA)
+    return kept
+
+
+def trailer_headers(trailers: Headers) -> Headers:
+    """The trailers that may be passed on, either way."""
+    return [pair for pair in trailers if pair[0].lower() not in _NOT_IN_TRAILERS]
+
+
+def _without(headers: Headers, options: list[bytes]) -> Headers:
+    """Leave out the headers that the options of `Connection` name, as far as they may."""
+    named = {token.strip().lower() for value in options for token in value.split(b",")} - _HARMLESS
+    named = {name for name in named if name not in _END_TO_END and not name.startswith(_END_TO_END_FAMILIES)}
+    return [pair for pair in headers if pair[0].lower() not in named] if named else headers
+
+
+def _takes_trailers(headers: Headers) -> bool:
+    return any(
+        token.strip().lower() == b"trailers"
+        for name, value in headers
+        if _request_rules[name] == _TE
+        for token in value.split(b",")
+    )
