@@ -10,7 +10,7 @@ from gateway.core.asgi import Scope
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamEnd:
-    """What is known of a stream when it is over: messages and bytes are those sent, `received` counts messages."""
+    """What is known of a stream when it is over: `messages` and `bytes` sent, and messages `received`."""
 
     code: int
     label: str

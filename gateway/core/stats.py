@@ -1,6 +1,7 @@
 """What the hot path counts: plain integers, read by `gateway.admin.metrics` when Prometheus asks.
 
-No label lookups, no locks, no clock: `stats.messages += 1` is all that a delivery may cost.
+No label lookups, no locks, no clock: `stats.messages += 1` is all that a delivery may cost. One thread
+writes; another may read at any time, and copies a mapping before it walks it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ from dataclasses import dataclass, field
 
 # Prometheus' own default buckets up to 10 s, in seconds: REST answers and polls fall well inside.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+# The methods of RFC 9110 and RFC 5789; anything else is counted as OTHER.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
+OTHER = "other"
 
 
 class Histogram:
@@ -28,6 +33,35 @@ class Histogram:
         self.total += value
 
 
+class Requests(dict[tuple[str, int], int]):
+    """Counts by (method, status); a missing key counts from 0.
+
+    Methods are the client's to invent, so keys with foreign ones are folded into OTHER before many of them
+    gather. Only a key that is new pays for this.
+    """
+
+    # A client that invents methods costs a few kilobytes, and one walk over the table each time.
+    FRESH = 256
+
+    __slots__ = ("_fresh",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._fresh = 0
+
+    def __missing__(self, key: tuple[str, int]) -> int:
+        if self._fresh >= self.FRESH:
+            self._fresh = 0
+            self._fold()
+        self._fresh += 1
+        return 0
+
+    def _fold(self) -> None:
+        for method, status in [key for key in self if key[0] not in METHODS and key[0] != OTHER]:
+            count = self.pop((method, status))
+            self[OTHER, status] = self.get((OTHER, status), 0) + count
+
+
 Counts = defaultdict[str, int]
 
 
@@ -37,7 +71,11 @@ def _counts() -> Counts:
 
 @dataclass(slots=True)
 class StreamStats:
-    """Streams of one transport on one route."""
+    """Streams of one transport on one route.
+
+    `skipped` counts the times that a slow stream fell out of the log, `resets` the snapshots sent because
+    a position could not be continued.
+    """
 
     open: int = 0
     opened: int = 0
@@ -54,7 +92,7 @@ class StreamStats:
 class RouteStats:
     """One route. `requests` is keyed by (method, status); streams are not among them."""
 
-    requests: defaultdict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
+    requests: Requests = field(default_factory=Requests)
     seconds: Histogram = field(default_factory=Histogram)
     in_flight: int = 0
     streams: defaultdict[str, StreamStats] = field(default_factory=lambda: defaultdict(StreamStats))
@@ -66,7 +104,10 @@ class RouteStats:
 
 @dataclass(slots=True)
 class UpstreamStats:
-    """One upstream. `answers` is keyed by status, `failures` by UpstreamError.code."""
+    """One upstream. `answers` is keyed by status, `failures` by UpstreamError.code.
+
+    `connections` counts all that are open, `idle` those of them that nothing uses.
+    """
 
     answers: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
     failures: Counts = field(default_factory=_counts)
