@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from gateway.core.position import Position
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 EventType = Literal["snapshot", "patch", "created", "updated", "deleted", "notify", "status", "gap"]
 

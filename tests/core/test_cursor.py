@@ -1,0 +1,191 @@
+"""The cursor, by example and against a naive model: every reader sees each offset once, in order, or is told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from gateway.core.codes import TOO_SLOW, Disconnect
+from gateway.core.cursor import catch_up, join
+from gateway.core.event import Change, ItemChange, Json
+from gateway.core.log import Audience, Batch, Log
+from gateway.core.position import Position, parse_position
+from gateway.core.settings import LogLimits, Mode, SlowPolicy
+
+MODES: tuple[Mode, ...] = ("items", "patch", "snapshot", "notify")
+
+
+def audience(mode: Mode) -> Audience:
+    return Audience(mode, lambda event: json.dumps(event.envelope()).encode() + b"\n")
+
+
+def events(batch: Batch | Disconnect) -> list[dict[str, Json]]:
+    assert isinstance(batch, Batch)
+    return [json.loads(line) for line in batch.data.splitlines()]
+
+
+def filled(count: int, keep: int = 1000) -> Log:
+    log = Log(LogLimits(events=keep), Position("e", 0))
+    for offset in range(1, count + 1):
+        item = ItemChange("updated", {"key": offset})
+        change = Change(document=offset, patch=[{"op": "replace", "path": "", "value": offset}], items=(item,))
+        log.append(Position("e", offset), change, now=0.0)
+    return log
+
+
+def test_nothing_is_sent_before_there_is_a_state() -> None:
+    assert join(filled(0), audience("items"), None) == (b"", 0, 0, False)
+    assert join(filled(0), audience("items"), Position("old", 7)) == (b"", 0, 0, False)
+
+
+def test_a_newcomer_gets_the_state() -> None:
+    assert events(join(filled(3), audience("items"), None)) == [{"id": "e.3", "type": "snapshot", "data": 3}]
+
+
+def test_a_position_in_the_log_is_continued() -> None:
+    assert [event["id"] for event in events(join(filled(3), audience("items"), Position("e", 1)))] == ["e.2", "e.3"]
+    assert events(join(filled(3), audience("items"), Position("e", 3))) == []
+
+
+@pytest.mark.parametrize("since", [Position("f", 3), Position("e", 1), Position("e", 99)])
+def test_a_position_outside_the_log_is_reset(since: Position) -> None:
+    first = events(join(filled(5, keep=2), audience("items"), since))
+    assert first == [{"id": "e.5", "type": "snapshot", "data": 5, "reset": True}]
+
+
+def test_slow_readers_are_treated_by_policy() -> None:
+    log = filled(9, keep=3)
+    assert catch_up(log, audience("items"), 2, "disconnect") is TOO_SLOW
+    assert events(catch_up(log, audience("items"), 2, "snapshot"))[0]["reset"] is True
+    assert events(catch_up(log, audience("items"), 2, "skip")) == [{"type": "gap", "data": {"missed": 4}}]
+    gap, state = events(catch_up(log, audience("patch"), 2, "skip"))
+    assert (gap["type"], state["type"]) == ("gap", "snapshot")
+
+
+class Reader:
+    """A naive client: keeps what it is told, and checks that it was told everything."""
+
+    def __init__(self, mode: Mode, policy: SlowPolicy, silent: set[Position]) -> None:
+        self.silent = silent  # positions of changes that hold no item events
+        self.audience = audience(mode)
+        self.policy = policy
+        self.offset: int | None = None
+        self.seen: Position | None = None
+        self.state: Json = None
+        self.gone = False
+
+    def take(self, batch: Batch | Disconnect) -> None:
+        if isinstance(batch, Disconnect):
+            assert self.policy == "disconnect"
+            self.gone = True
+            return
+        for event in events(batch):
+            self.hear(event)
+        self.offset = batch.offset
+
+    def hear(self, event: dict[str, Json]) -> None:
+        kind, data = event["type"], event["data"]
+        if kind == "gap":
+            assert self.seen is not None
+            assert isinstance(data, dict)
+            missed = data["missed"]
+            assert isinstance(missed, int)
+            self.seen = Position(self.seen.epoch, self.seen.offset + missed)
+            return
+        position = parse_position(str(event["id"]))
+        if kind in ("snapshot", "notify"):
+            self.state = data
+        elif kind == "patch":
+            assert isinstance(data, list)
+            operation = data[0]
+            assert isinstance(operation, dict)
+            self.state = operation["value"]
+        else:
+            assert self.seen is not None
+            due = Position(self.seen.epoch, self.seen.offset + 1)
+            while due in self.silent:
+                due = Position(due.epoch, due.offset + 1)
+            assert position == due, "an offset was lost or repeated"
+        self.seen = position
+
+
+class ChannelLog(RuleBasedStateMachine):
+    """Publish, join, stall, catch up, resume, trim and epoch change, in any order."""
+
+    @initialize(keep=st.integers(1, 6))
+    def begin(self, keep: int) -> None:
+        self.log = Log(LogLimits(events=keep), Position("e1", 0))
+        self.epoch = 1
+        self.silent: set[Position] = set()
+        self.readers: list[Reader] = []
+        self.now = 0.0
+
+    @rule(value=st.integers(0, 9), items=st.integers(0, 3), whole=st.booleans())
+    def publish(self, value: int, items: int, *, whole: bool) -> None:
+        if not self.log.has_state:
+            whole, items = True, 0
+        patch: list[Json] | None = None if whole else [{"op": "replace", "path": "", "value": value}]
+        change = Change(document=value, patch=patch, items=tuple(ItemChange("updated", {}) for _ in range(items)))
+        offset = self.log.head.offset + change.span
+        if not items:
+            self.silent.add(Position(f"e{self.epoch}", offset))
+        self.log.append(Position(f"e{self.epoch}", offset), change, self.now)
+
+    @rule(mode=st.sampled_from(MODES), policy=st.sampled_from(["snapshot", "disconnect", "skip"]))
+    def subscribe(self, mode: Mode, policy: SlowPolicy) -> None:
+        reader = Reader(mode, policy, self.silent)
+        reader.take(join(self.log, reader.audience, None))
+        self.readers.append(reader)
+
+    @rule(data=st.data())
+    def catch_up(self, data: st.DataObject) -> None:
+        if not self.readers:
+            return
+        reader = data.draw(st.sampled_from(self.readers))
+        while not reader.gone and reader.offset != self.log.head.offset:
+            assert reader.offset is not None
+            reader.take(catch_up(self.log, reader.audience, reader.offset, reader.policy))
+        if reader.gone:
+            reader.gone = False
+            reader.take(join(self.log, reader.audience, reader.seen))
+        self.check(reader)
+
+    @rule(data=st.data())
+    def reconnect(self, data: st.DataObject) -> None:
+        if not self.readers:
+            return
+        reader = data.draw(st.sampled_from(self.readers))
+        reader.take(join(self.log, reader.audience, reader.seen))
+        while reader.offset != self.log.head.offset:
+            assert reader.offset is not None
+            reader.take(catch_up(self.log, reader.audience, reader.offset, "snapshot"))
+        self.check(reader)
+
+    @rule()
+    def new_epoch(self) -> None:
+        """The stream is lost and begins again: on this node every subscriber joins anew."""
+        self.epoch += 1
+        self.log = Log(LogLimits(events=3), Position(f"e{self.epoch}", 0))
+        self.publish(0, 0, whole=True)
+        for reader in self.readers:
+            reader.take(join(self.log, reader.audience, reader.seen))
+
+    @rule()
+    def grow_old(self) -> None:
+        self.now += 1000.0
+        self.log.trim(self.now)
+
+    def check(self, reader: Reader) -> None:
+        if reader.audience.mode in ("patch", "snapshot") and self.log.has_state:
+            assert reader.state == self.log.document
+
+    @invariant()
+    def newest_stays(self) -> None:
+        if hasattr(self, "log") and self.log.has_state:
+            assert self.log.tail < self.log.head.offset
+
+
+TestChannelLog = ChannelLog.TestCase
