@@ -1,0 +1,175 @@
+"""What happened to the items of a keyed list: created, updated, deleted.
+
+An item is identified by the value of its key fields; the order of the list does not count. When several items
+have one key, the last is the item of that key, as in a map that a client makes of the list. The others, and
+items that have no key (or null, or are no objects), are anonymous: they cannot be told of one by one.
+
+Names of fields may be paths into an item, with dots between (`meta.id`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from functools import lru_cache
+from itertools import count
+from typing import NamedTuple, cast
+
+import msgspec
+
+from gateway.core.align import align
+from gateway.core.diff import diff, splice
+from gateway.core.equal import encode, same
+from gateway.core.event import ItemChange, Json
+from gateway.core.settings import Items
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+_ABSENT = object()
+
+Identified = Mapping[Hashable, Json]
+
+
+class Anonymous(NamedTuple):
+    """Stands for the identity of an item without a key of its own; counted from the end of the list."""
+
+    number: int
+
+
+class Comparison(NamedTuple):
+    """What happened to a list.
+
+    `merged` is the new list as it is to be kept: an item of which nothing but ignored fields changed is still
+    the old object. `anonymous` tells that there are changes that no event tells of.
+    """
+
+    merged: Identified
+    changes: tuple[ItemChange, ...]
+    anonymous: bool
+
+
+def identify(items: list[Json], key: tuple[str, ...]) -> Identified:
+    """The items by identity, in the order of the list."""
+    if len(key) == 1 and "." not in key[0]:
+        by_key = _identify_plainly(items, key[0])
+        if by_key is not None:
+            return by_key
+    numbers = count()
+    backwards: dict[Hashable, Json] = {}
+    for item in reversed(items):
+        identity = _identity(item, key)
+        if identity is None or identity in backwards:
+            identity = Anonymous(next(numbers))
+        backwards[identity] = item
+    return dict(reversed(backwards.items()))
+
+
+def irregular(identified: Identified) -> int:
+    """How many items have no key, or one that a later item has as well."""
+    return sum(type(identity) is Anonymous for identity in identified)
+
+
+def compare(old: Identified, new: Identified, items: Items) -> Comparison | None:
+    """What happened between two lists; None when nothing did that counts, the order of the list included."""
+    changed = {
+        identity
+        for identity in _suspects(old, new)
+        if identity not in old or not _same_but(old[identity], new[identity], items.ignore)
+    }
+    deleted = [identity for identity in old if identity not in new]
+    if not changed and not deleted and list(old) == list(new):
+        return None
+    merged = {identity: item if identity in changed else old[identity] for identity, item in new.items()}
+    if any(type(identity) is Anonymous for identity in (*changed, *deleted)):
+        return Comparison(merged, (), True)
+    changes = [ItemChange("deleted", {"key": key_of(old[identity], items.key)}) for identity in deleted]
+    changes += [
+        _created_or_updated(old, identity, item, items.key) for identity, item in merged.items() if identity in changed
+    ]
+    return Comparison(merged, tuple(changes), False)
+
+
+def patch(old: Identified, merged: Identified) -> list[Json]:
+    """Operations that make the list of `old` that of `merged`, aligned by identity."""
+    before, after = list(old.values()), list(merged.values())
+    pairs = align(list(old), list(merged))
+    operations: list[Json] = []
+    for i, j in pairs:
+        if before[i] is not after[j]:
+            operations += diff(before[i], after[j], f"/{i}")
+    return operations + splice(pairs, len(before), after, "")
+
+
+def key_of(item: Json, key: tuple[str, ...]) -> Json:
+    """The key as clients read it: the field's value, or the list of values when there are several fields."""
+    values = [cast("Json", _dig(item, _path(name))) for name in key]
+    return values[0] if len(values) == 1 else values
+
+
+def _created_or_updated(old: Identified, identity: Hashable, item: Json, key: tuple[str, ...]) -> ItemChange:
+    if identity not in old:
+        return ItemChange("created", {"key": key_of(item, key), "item": item})
+    operations = diff(old[identity], item)
+    return ItemChange("updated", {"key": key_of(item, key), "item": item, "patch": operations})
+
+
+def _identify_plainly(items: list[Json], name: str) -> dict[Hashable, Json] | None:
+    """The common case at the speed of a comprehension: every item has a key of its own, text or integer."""
+    try:
+        identities = [item[name] for item in cast("list[dict[str, Hashable]]", items)]
+    except (KeyError, TypeError):
+        return None
+    if not set(map(type, identities)) <= {str, int}:
+        return None
+    by_key = dict(zip(identities, items, strict=True))
+    return by_key if len(by_key) == len(items) else None
+
+
+def _identity(item: Json, key: tuple[str, ...]) -> Hashable:
+    values = [_dig(item, _path(name)) for name in key]
+    if any(value is _ABSENT or value is None for value in values):
+        return None
+    try:
+        parts = tuple(value if type(value) in (str, int) else _encode(value) for value in values)
+    except (RecursionError, UnicodeEncodeError):
+        return None
+    return parts[0] if len(parts) == 1 else parts
+
+
+def _suspects(old: Identified, new: Identified) -> list[Hashable]:
+    """The identities of items that are new, or whose bytes are not what they were."""
+    try:
+        return [
+            identity for identity, item in new.items() if identity not in old or encode(old[identity]) != encode(item)
+        ]
+    except (RecursionError, OverflowError, UnicodeEncodeError):
+        return list(new)
+
+
+def _same_but(old: Json, new: Json, ignore: tuple[str, ...]) -> bool:
+    for name in ignore:
+        old, new = _without(old, _path(name)), _without(new, _path(name))
+    return same(old, new)
+
+
+def _without(value: Json, path: tuple[str, ...]) -> Json:
+    """A copy without the field at `path`; only the objects on the way are copied."""
+    if not isinstance(value, dict) or path[0] not in value:
+        return value
+    copy = value.copy()
+    if len(path) == 1:
+        del copy[path[0]]
+    else:
+        copy[path[0]] = _without(copy[path[0]], path[1:])
+    return copy
+
+
+def _dig(value: Json, path: tuple[str, ...]) -> object:
+    for name in path:
+        if not isinstance(value, dict) or name not in value:
+            return _ABSENT
+        value = value[name]
+    return value
+
+
+@lru_cache(maxsize=1024)
+def _path(name: str) -> tuple[str, ...]:
+    return tuple(name.split("."))
