@@ -1,0 +1,1 @@
+"""Runnable measurements: `python -m benchmarks.fanout`, `proxy`, `memory`; README.md reads the figures."""

@@ -1,0 +1,116 @@
+"""Many WebSocket clients in one process: they connect, and count what arrives.
+
+Plain sockets and one epoll, because the load must be cheaper than the server it measures.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from types import TracebackType
+
+from benchmarks.frames import Closed, FrameCounter
+from benchmarks.processes import BenchmarkError
+
+_HOST = "127.0.0.1"
+_TIMEOUT = 20.0
+_CHUNK = 65536
+_TOGETHER = 128  # handshakes under way at once: well below any listen backlog
+_QUIET = 0.4  # seconds without a byte after which greetings (snapshots) are over
+_REQUEST = (
+    "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+class Audience:
+    """`clients` connections to one path; an empty path means that they only listen, without a handshake."""
+
+    def __init__(self, port: int, path: str, clients: int) -> None:
+        self.total = 0
+        self.bytes = 0
+        self._epoll = select.epoll()
+        self._sockets: list[socket.socket] = []
+        self._counts: dict[int, int] = {}
+        self._pending: dict[int, bytes] = {}
+        self._counter = FrameCounter()
+        for start in range(0, clients, _TOGETHER):
+            self._join(port, path, min(_TOGETHER, clients - start))
+
+    def __enter__(self) -> Audience:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self._epoll.close()
+        for client in self._sockets:
+            client.close()
+
+    def _join(self, port: int, path: str, count: int) -> None:
+        fresh = [socket.create_connection((_HOST, port), _TIMEOUT) for _ in range(count)]
+        self._sockets += fresh
+        for client in fresh if path else ():
+            client.sendall(request(path))
+        for client in fresh:
+            fd = client.fileno()
+            self._counts[fd] = 0
+            self._pending[fd] = upgraded(client) if path else b""
+            self._epoll.register(fd, select.EPOLLIN)
+
+    def settle(self) -> None:
+        """Take in whatever newcomers are sent, then count from zero."""
+        quiet = time.monotonic() + _QUIET
+        while time.monotonic() < quiet:
+            if self.pump(_QUIET / 4):
+                quiet = time.monotonic() + _QUIET
+        self.reset()
+
+    def reset(self) -> None:
+        """Count from zero."""
+        self.total = self.bytes = 0
+        self._counts = dict.fromkeys(self._counts, 0)
+
+    @property
+    def least(self) -> int:
+        """How many messages everyone has."""
+        return min(self._counts.values())
+
+    @property
+    def most(self) -> int:
+        """How many messages somebody has."""
+        return max(self._counts.values())
+
+    def pump(self, timeout: float) -> bool:
+        """Read what is there, or wait for it; False when nothing came."""
+        counter, pending, counts = self._counter, self._pending, self._counts
+        ready = self._epoll.poll(timeout)
+        for fd, _ in ready:
+            data = os.read(fd, _CHUNK)
+            if not data:
+                raise Closed("the server closed a connection")
+            frames = counter.feed(pending[fd], data)
+            pending[fd] = counter.pending
+            counts[fd] += frames
+            self.total += frames
+            self.bytes += len(data)
+        return bool(ready)
+
+
+def upgraded(client: socket.socket) -> bytes:
+    """Wait for the answer to an upgrade; returns the bytes after it."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = client.recv(_CHUNK)
+        if not more:
+            raise BenchmarkError(f"the server closed during the handshake: {data[:200]!r}")
+        data += more
+    head, _, rest = data.partition(b"\r\n\r\n")
+    if b" 101 " not in head.split(b"\r\n")[0]:
+        raise BenchmarkError(f"the server refused the handshake: {head[:200]!r}")
+    return rest
+
+
+def request(path: str) -> bytes:
+    """The request of a handshake."""
+    return _REQUEST.format(path=path).encode()

@@ -1,0 +1,115 @@
+"""Fan-out: what it costs a server to bring one message to many WebSocket clients.
+
+Two regimes: one message at a time, each only after the one before reached everyone; and saturated, with
+`--window` messages on their way. Run it as `python -m benchmarks.fanout`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+
+from benchmarks import ours, peers
+from benchmarks.harness import guests, main, options, play, progress, workplace
+from benchmarks.job import Job, Outcome, Phase
+from benchmarks.report import Cell, median, ratio, save, table
+
+ONE, MANY = "one at a time", "saturated"
+_KNOWN = {
+    "loop": (peers.c_loop, peers.joined_c_loop, peers.python_loop),
+    "nchan": (peers.nchan,),
+    "starlette": (peers.starlette,),
+}
+_SATURATED_FACTOR = 10  # saturated messages are so much cheaper that as many would be over within a blink
+
+Runs = dict[str, dict[str, list[Outcome]]]  # by phase, then by server
+
+
+def fanout(args: argparse.Namespace) -> Runs:
+    """Every server in turn, as often as `--repeat` says."""
+    phases = (
+        Phase(name=ONE, messages=args.messages, window=1, warmup=min(20, args.messages)),
+        Phase(name=MANY, messages=args.messages * _SATURATED_FACTOR, window=args.window, warmup=args.window),
+    )
+    runs: Runs = defaultdict(lambda: defaultdict(list))
+    with workplace() as (stack, folder):
+        starts = [] if args.peers_only else [ours.gateway, ours.wire]
+        servers = [start(stack, folder) for start in [*starts, *guests(args.vs, _KNOWN)]]
+        for number in range(args.repeat):
+            for server in servers:
+                progress(server, number, args.repeat)
+                for outcome in play(_job(server, args, phases), folder):
+                    runs[outcome.phase][server.name].append(outcome)
+    return runs
+
+
+def _job(server: peers.Server, args: argparse.Namespace, phases: tuple[Phase, ...]) -> Job:
+    path, entrance = server.fresh()
+    return Job(
+        port=server.port,
+        path=path,
+        server=server.pid,
+        clients=args.clients,
+        entrance=entrance,
+        size=max(args.size - server.adds, 10),
+        phases=phases,
+        seconds=args.seconds,
+    )
+
+
+def show(runs: Runs) -> None:
+    """A table for each regime; the ratios are medians of the runs' own."""
+    head = ["server", "CPU µs/delivery", "x C loop", "x Nchan", "deliveries/s", "p50 ms", "p99 ms", "bytes"]
+    for phase, servers in runs.items():
+        rows = [_row(name, servers, phase) for name in servers]
+        print("\n" + table(f"fan-out, {phase}", head, rows), flush=True)
+
+
+def _row(name: str, servers: dict[str, list[Outcome]], phase: str) -> list[Cell]:
+    mine = servers[name]
+    cost = [each.us_per_delivery for each in mine]
+    latency = [median([e.p50_ms for e in mine]), median([e.p99_ms for e in mine])]
+    return [
+        name,
+        median(cost),
+        ratio(cost, [each.us_per_delivery for each in servers.get("C loop", [])]),
+        ratio(cost, [each.us_per_delivery for each in servers.get("nginx + Nchan", [])]),
+        median([each.rate for each in mine]),
+        *(latency if phase == ONE else (None, None)),
+        median([each.wire_bytes / each.deliveries for each in mine]),
+    ]
+
+
+def results(runs: Runs) -> list[dict[str, object]]:
+    """Every single run, for the JSON."""
+    return [
+        {
+            "regime": phase,
+            "server": name,
+            "us_per_delivery": median([each.us_per_delivery for each in outcomes]),
+            "deliveries_per_second": median([each.rate for each in outcomes]),
+            "runs": [_single(each) for each in outcomes],
+        }
+        for phase, servers in runs.items()
+        for name, outcomes in servers.items()
+    ]
+
+
+def _single(outcome: Outcome) -> dict[str, object]:
+    fields = ("messages", "deliveries", "seconds", "server_ns", "client_ns", "wire_bytes", "p50_ms", "p99_ms")
+    single: dict[str, object] = {name: getattr(outcome, name) for name in fields}
+    return {**single, "us_per_delivery": outcome.us_per_delivery}
+
+
+def run() -> None:
+    parser = options(__doc__ or "", clients=1000, messages=300, seconds=5.0, repeat=3)
+    parser.add_argument("--window", type=int, default=32, metavar="N", help="messages on their way; default 32")
+    parser.add_argument("--size", type=int, default=128, metavar="BYTES", help="of a message; default 128")
+    args = parser.parse_args()
+    runs = fanout(args)
+    show(runs)
+    print(f"\nwritten to {save('fanout', vars(args), results(runs), args.json)}")
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,75 @@
+"""Counts WebSocket frames in what a server sends, and decodes no payload.
+
+The same bytes go to every receiver, so a chunk that equals the one before it is counted by comparing:
+that keeps one slow process able to follow a fast server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from benchmarks.processes import BenchmarkError
+
+_TEXT, _BINARY, _CLOSE = 1, 2, 8
+
+
+class Closed(BenchmarkError):
+    """The server closed the WebSocket; the text has the code where there was one."""
+
+
+@dataclass(slots=True)
+class FrameCounter:
+    """One for all connections of a process; the caller keeps each connection's unfinished bytes."""
+
+    chunk: bytes = b""
+    frames: int = 0
+    pending: bytes = field(default=b"", init=False)
+
+    def feed(self, pending: bytes, data: bytes) -> int:
+        """How many messages end in `data`; `self.pending` then holds what begins an unfinished frame."""
+        if not pending and data == self.chunk:
+            self.pending = b""
+            return self.frames
+        frames, self.pending = split(pending + data)
+        if not pending and not self.pending:
+            self.chunk, self.frames = data, frames
+        return frames
+
+
+def split(data: bytes) -> tuple[int, bytes]:
+    """The number of whole data messages, and the bytes after the last whole frame."""
+    at = frames = 0
+    while (end := _end(data, at)) is not None:
+        opcode = data[at] & 15
+        if opcode == _CLOSE:
+            raise Closed(f"the server closed with code {int.from_bytes(data[at + 2 : at + 4], 'big')}")
+        frames += opcode in (_TEXT, _BINARY)
+        at = end
+    return frames, data[at:]
+
+
+def _end(data: bytes, at: int) -> int | None:
+    """Where the frame that begins at `at` ends; none when it is not whole. Servers do not mask."""
+    if len(data) < at + 2:
+        return None
+    length, start = data[at + 1] & 127, at + 2
+    if length > 125:
+        start += 2 if length == 126 else 8
+        if len(data) < start:
+            return None
+        length = int.from_bytes(data[at + 2 : start], "big")
+    return start + length if len(data) >= start + length else None
+
+
+def client_frame(payload: bytes) -> bytes:
+    """One text frame from a client: masked, with a mask that changes nothing."""
+    if len(payload) < 126:
+        return bytes([0x81, 0x80 | len(payload)]) + b"\0\0\0\0" + payload
+    return bytes([0x81, 0xFE]) + len(payload).to_bytes(2, "big") + b"\0\0\0\0" + payload
+
+
+def server_frame(payload: bytes) -> bytes:
+    """One text frame as servers send it."""
+    if len(payload) < 126:
+        return bytes([0x81, len(payload)]) + payload
+    return bytes([0x81, 0x7E]) + len(payload).to_bytes(2, "big") + payload

@@ -1,0 +1,109 @@
+"""Starts the gateway for a measurement: `tidegate serve` on a generated configuration.
+
+For fan-out and memory its live route uses the source of `source.py`, found by an entry point in a folder on
+the server's path, as any installed plugin is. `wire` is the server and its writer without the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks.job import Entrance
+from benchmarks.peers import Server
+from benchmarks.processes import ROOT, await_port, cores, first_line, free_port, module, running
+
+_SERVE = "from gateway.cli import main; main()"
+_ENVELOPE = '{"id":"xxxxxxxx.1000","type":"patch","data":[{"op":"replace","path":"/text","value":""}]}'
+
+_LIVE = """\
+listen: ["127.0.0.1:{port}"]
+access_log: {folder}/access.log
+upstreams:
+  nobody: {{url: "http://127.0.0.1:9"}}
+routes:
+  - path: /feed
+    upstream: nobody
+    live: {{told: {{socket: {socket}}}}}
+"""
+
+_PROXY = """\
+listen: ["127.0.0.1:{port}"]
+admin: {{listen: "127.0.0.1:{admin}"}}
+access_log: {folder}/access.log
+upstreams:
+  backend: {{url: "http://127.0.0.1:{upstream}"}}
+routes:
+  - path: /api/orders/{{id}}
+    methods: [GET]
+    upstream: backend
+  - path: /**
+    upstream: backend
+"""
+
+_METADATA = "Metadata-Version: 2.1\nName: tidegate-benchmark\nVersion: 0\n"
+_ENTRY = "[tidegate.sources]\ntold = benchmarks.source:plugin\n"
+
+
+def gateway(stack: ExitStack, folder: Path) -> Server:
+    """A live route, published to through `entrance`."""
+    home, port = _home(folder, "live"), free_port()
+    info = home / "tidegate_benchmark-0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(_METADATA)
+    (info / "entry_points.txt").write_text(_ENTRY)
+    entrance = Entrance(unix=str(home / "socket"))
+    config = _LIVE.format(port=port, folder=home, socket=entrance.unix)
+    pid = _serve(stack, home, config, port)
+    return Server(
+        name="tidegate",
+        pid=pid,
+        port=port,
+        path="/feed?live.mode=patch",
+        entrance=entrance,
+        adds=len(_ENVELOPE),
+        collect=lambda: _collect(entrance.unix),
+    )
+
+
+def proxy(stack: ExitStack, folder: Path, upstream: int) -> Server:
+    """Pass-through with routing, metrics and the access log on."""
+    home, port = _home(folder, "proxy"), free_port()
+    config = _PROXY.format(port=port, admin=free_port(), folder=home, upstream=upstream)
+    return Server(name="tidegate", pid=_serve(stack, home, config, port), port=port)
+
+
+def wire(stack: ExitStack, folder: Path) -> Server:
+    """Our server below a tiny application that writes ready frames."""
+    home = _home(folder, "wire")
+    entrance, log = Entrance(unix=str(home / "socket")), home / "log"
+    child = stack.enter_context(running(module("wire_app", entrance.unix), log, core=cores()[0]))
+    port = int(first_line(child, log))
+    return Server(name="tidegate, wire only", pid=child.pid, port=port, path="/", entrance=entrance)
+
+
+def _serve(stack: ExitStack, home: Path, config: str, port: int) -> int:
+    file, log = home / "tidegate.yaml", home / "log"
+    file.write_text(config)
+    path = os.pathsep.join([str(home), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-c", _SERVE, "serve", str(file)]
+    child = stack.enter_context(running(command, log, core=cores()[0], env={"PYTHONPATH": path}))
+    await_port(child, port, log)
+    return child.pid
+
+
+def _home(folder: Path, name: str) -> Path:
+    home = folder / name
+    home.mkdir()
+    return home
+
+
+def _collect(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as control:
+        control.settimeout(20)
+        control.connect(path)
+        control.sendall(b"collect\n")
+        control.recv(16)

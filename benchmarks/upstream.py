@@ -1,0 +1,48 @@
+"""A backend that costs almost nothing: the same small JSON for every request, pipelined or not.
+
+It counts blank lines and parses nothing else, so it is for requests without a body. Prints its port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import cast
+
+import uvloop
+
+_BODY = json.dumps({"id": 7, "name": "shirt", "sizes": ["S", "M", "L", "XL"], "note": "."}).encode()
+_BODY = _BODY[:-2] + b"." * (200 - len(_BODY)) + _BODY[-2:]
+_ANSWER = (
+    b"HTTP/1.1 200 OK\r\nServer: canned\r\nContent-Type: application/json\r\nContent-Length: 200\r\n"
+    b'ETag: "1f3870be"\r\nCache-Control: no-cache\r\n\r\n' + _BODY
+)
+_BLANK = b"\r\n\r\n"
+
+
+class Canned(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.WriteTransport | None = None
+        self._rest = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.WriteTransport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        data = self._rest + data
+        count = data.count(_BLANK)
+        self._rest = data[data.rfind(_BLANK) + 4 :] if count else data
+        if count and self._transport is not None:
+            self._transport.write(_ANSWER * count)
+
+
+async def serve() -> None:
+    server = await asyncio.get_running_loop().create_server(Canned, "127.0.0.1", 0, backlog=4096)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve())
