@@ -6,8 +6,10 @@ A plugin is an object of class `Plugin` under one of the entry-point groups `tid
 
 from gateway.core.asgi import Header, Headers
 from gateway.core.codes import BAD_MESSAGE, NORMAL, Disconnect
+from gateway.core.depth import MAX_DEPTH, too_deep
 from gateway.core.event import Change, Event, Json
 from gateway.core.http import Answer, Request
+from gateway.core.pace import backoff, jittered, parse_retry_after, rest
 from gateway.core.position import Position
 from gateway.errors import ClientError, UpstreamError
 from gateway.plugin.broker import Broker, Deliver
@@ -21,6 +23,7 @@ from gateway.plugin.upstream import Upstream
 
 __all__ = [
     "BAD_MESSAGE",
+    "MAX_DEPTH",
     "NORMAL",
     "Answer",
     "Broker",
@@ -57,4 +60,9 @@ __all__ = [
     "TransportPlugin",
     "Upstream",
     "UpstreamError",
+    "backoff",
+    "jittered",
+    "parse_retry_after",
+    "rest",
+    "too_deep",
 ]
