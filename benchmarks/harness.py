@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import tempfile
@@ -90,7 +91,8 @@ def progress(server: Server, run: int, runs: int) -> None:
 
 
 def main(program: Callable[[], None]) -> None:
-    """Run a program; Ctrl-C and a failed measurement end it in a sentence."""
+    """Run a program; Ctrl-C, SIGTERM and a failed measurement end it in order."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         program()
     except KeyboardInterrupt:
