@@ -67,11 +67,15 @@ class Publisher(Protocol):
     async def state(self, document: Json) -> bool:
         """The resource's whole state now. The runtime selects, compares, and publishes what changed; says if any did.
 
-        Raises ValueError when the document is not what the route's `items` promise; nothing is published.
+        Raises ValueError when the document is not what the route's `items` promise; nothing is published. The
+        reason is fit for clients: it holds nothing of the document.
         """
 
     def status(self, status: Status) -> None:
-        """Tell subscribers when the state of freshness changes; the same state again is not repeated."""
+        """Tell subscribers when the state of freshness changes; the same state again is not repeated.
+
+        A new channel is `ok`.
+        """
 
     def polled(self, result: PollResult, seconds: float) -> None:
         """Count one look at the backend."""

@@ -1,0 +1,157 @@
+"""What a backend's answer to a poll means: a document, a failure, or the end.
+
+Pure: it reads one answer and knows nothing of time, of tasks, or of the polls before. The reasons it gives are
+shown to clients, so they hold nothing of the answer but its status.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import NamedTuple
+
+from gateway.plugin import Answer, Headers, Json, Refused, parse_retry_after
+
+_BOM = b"\xef\xbb\xbf"
+
+# Real validators have some tens of bytes; one that is longer is not worth sending with every poll.
+_LONGEST_VALIDATOR = 1024
+
+_UNFIT = "the backend's answer is not usable: "
+
+
+class Failed(Exception):
+    """A poll that brought no state. `retry_after` is what the backend asks for, in seconds."""
+
+    def __init__(self, reason: str, status: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        self.retry_after = retry_after
+
+
+class Validators(NamedTuple):
+    """What the backend says this state is to be known by: ETag and Last-Modified exactly as they came."""
+
+    etag: bytes | None = None
+    modified: bytes | None = None
+
+    @property
+    def strongest(self) -> bytes | None:
+        """What decides whether the state is the same: If-None-Match goes before (RFC 9110 section 13.2.2)."""
+        return self.etag or self.modified
+
+    def conditions(self) -> Headers:
+        """The headers that ask for the state only if it is another by now."""
+        headers: Headers = []
+        if self.etag is not None:
+            headers.append((b"if-none-match", self.etag))
+        if self.modified is not None:
+            headers.append((b"if-modified-since", self.modified))
+        return headers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A good answer. `fresh` is false when the body is the one before, which was not parsed again."""
+
+    digest: bytes
+    document: Json
+    fresh: bool
+
+
+def judge(answer: Answer, *, conditional: bool, has_state: bool, now: float) -> bool:
+    """Whether the answer brings a state: false for 304. Raises Failed, or Refused when asking again is no use."""
+    status = answer.status
+    if status == 200:
+        return True
+    if status == 304 and conditional:
+        return False
+    if status in (401, 403) or (status in (404, 410) and not has_state):
+        raise Refused(status)
+    raise Failed(_why(status), status, _retry_after(answer, now) if status in (429, 503) else None)
+
+
+def validators_of(headers: tuple[tuple[bytes, bytes], ...]) -> Validators:
+    """The validators of an answer; the first of each, where it is of a sane length."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if 0 < len(value) <= _LONGEST_VALIDATOR:
+            found.setdefault(name.lower(), value)
+    return Validators(found.get(b"etag"), found.get(b"last-modified"))
+
+
+def is_heavy(answer: Answer, threshold: int) -> bool:
+    """Whether reading it takes too long for an event loop."""
+    return len(answer.body) > threshold or _encoding(answer) != b""
+
+
+def read(answer: Answer, known: bytes | None, most: int, decode: Callable[[bytes], Json]) -> Reading:
+    """The document of a 200 answer, unless its body has the digest `known`. Raises Failed."""
+    if not _is_json(_header(answer, b"content-type")):
+        raise Failed(_UNFIT + "it is not JSON", answer.status)
+    body = _plain(answer, most)
+    digest = sha256(body).digest()
+    if digest == known:
+        return Reading(digest=digest, document=None, fresh=False)
+    try:
+        return Reading(digest=digest, document=decode(body.removeprefix(_BOM)), fresh=True)
+    except ValueError as error:
+        raise Failed(f"{_UNFIT}{error}", answer.status) from None
+
+
+def _why(status: int) -> str:
+    if status == 304:
+        return "the backend answered 304 to a poll without conditions"
+    if 300 <= status < 400:
+        return f"the backend answered {status}: redirects are not followed"
+    return f"the backend answered {status}"
+
+
+def _retry_after(answer: Answer, now: float) -> float | None:
+    value = _header(answer, b"retry-after")
+    return parse_retry_after(value, now) if value else None
+
+
+def _header(answer: Answer, name: bytes) -> bytes:
+    """The first value of a header, b"" when there is none."""
+    return next((value for key, value in answer.headers if key.lower() == name), b"")
+
+
+def _is_json(content_type: bytes) -> bool:
+    media = content_type.partition(b";")[0].strip().lower()
+    return not media or media.endswith((b"/json", b"+json"))
+
+
+def _encoding(answer: Answer) -> bytes:
+    """The body's content coding, b"" for none."""
+    coding = _header(answer, b"content-encoding").strip().lower()
+    return b"" if coding == b"identity" else coding
+
+
+def _plain(answer: Answer, most: int) -> bytes:
+    """The body without its coding, which was not asked for but may come all the same."""
+    body, coding = answer.body, _encoding(answer)
+    if not coding:
+        return body
+    if coding in (b"gzip", b"x-gzip"):
+        return _inflate(body, zlib.MAX_WBITS | 16, most)
+    if coding == b"deflate":
+        # RFC 9110 section 8.4.1.2: the zlib format is right, bare deflate is what some send
+        return _inflate(body, zlib.MAX_WBITS if body[:1] == b"\x78" else -zlib.MAX_WBITS, most)
+    raise Failed(_UNFIT + "its content coding was not asked for", answer.status)
+
+
+def _inflate(body: bytes, window: int, most: int) -> bytes:
+    inflater = zlib.decompressobj(window)
+    try:
+        plain = inflater.decompress(body, most + 1)
+    except zlib.error:
+        raise Failed(_UNFIT + "it cannot be decompressed") from None
+    if len(plain) > most:
+        raise Failed(f"{_UNFIT}it has more than {most} bytes")
+    if not inflater.eof or inflater.unused_data:
+        raise Failed(_UNFIT + "its compressed body is cut off or goes on after its end")
+    return plain
