@@ -1,0 +1,249 @@
+"""What Prometheus reads: the plain numbers of `gateway.core.stats` as metric families.
+
+Labels hold names from the configuration and words of ours alone, never paths, users or channels: the number
+of series is known when the configuration is. Collecting only reads, so it may run in a thread beside the
+event loop: a mapping is copied before it is walked, and a scrape may miss what happens during it.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
+from typing import TypeVar
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.utils import floatToGoString
+
+from gateway import __version__
+from gateway.core.stats import METHODS, OTHER, Histogram, RouteStats, Stats, StreamStats, UpstreamStats
+
+Labels = tuple[str, ...]
+Row = tuple[Labels, float]
+S = TypeVar("S")
+V = TypeVar("V")
+
+ROUTE = ("route",)
+STREAM = ("transport", "route")
+UPSTREAM = ("upstream",)
+
+
+def registry(stats: Stats, config_hash: str, lost_lines: Callable[[], int]) -> CollectorRegistry:
+    """Everything that a scrape shows: this process, its build and configuration, and its stats."""
+    collectors = CollectorRegistry(auto_describe=False)
+    ProcessCollector(registry=collectors)
+    collectors.register(StatsCollector(stats, config_hash, lost_lines))
+    return collectors
+
+
+class StatsCollector(Collector):
+    """Metric families made from `stats` at each scrape; `lost_lines` counts what the access log dropped."""
+
+    def __init__(self, stats: Stats, config_hash: str, lost_lines: Callable[[], int]) -> None:
+        self._stats = stats
+        self._hash = config_hash
+        self._lost_lines = lost_lines
+
+    def collect(self) -> Iterator[Metric]:
+        yield InfoMetricFamily(
+            "tidegate_build",
+            "Version of the gateway and of Python.",
+            {"version": __version__, "python": platform.python_version()},
+        )
+        yield InfoMetricFamily("tidegate_config", "Hash of the configuration in force.", {"hash": self._hash})
+        yield CounterMetricFamily(
+            "tidegate_access_log_dropped_lines",
+            "Lines of the access log that could not be written.",
+            self._lost_lines(),
+        )
+        yield from _clients(self._stats)
+        routes: dict[Labels, RouteStats] = {(name,): route for name, route in dict(self._stats.routes).items()}
+        yield from _requests(routes)
+        yield from _streams(_by_transport(routes))
+        yield from _sources({labels: route for labels, route in routes.items() if route.polls})
+        yield from _upstreams({(name,): upstream for name, upstream in dict(self._stats.upstreams).items()})
+
+
+def _clients(stats: Stats) -> Iterator[Metric]:
+    yield GaugeMetricFamily("tidegate_connections", "Client sockets that are open.", stats.connections)
+    yield CounterMetricFamily("tidegate_connections_accepted", "Client sockets accepted.", stats.accepted)
+    yield _counter(
+        "tidegate_refused",
+        "Requests and handshakes that the gateway refused, by reason.",
+        ("reason",),
+        _each({(): stats}, lambda all_: all_.refused),
+    )
+
+
+def _requests(routes: dict[Labels, RouteStats]) -> Iterator[Metric]:
+    yield _counter(
+        "tidegate_http_requests",
+        "HTTP requests answered; streams are not among them.",
+        ("route", "method", "status"),
+        _by_method(routes),
+    )
+    yield _gauge(
+        "tidegate_http_requests_in_flight",
+        "HTTP requests being answered.",
+        ROUTE,
+        _one(routes, lambda route: route.in_flight),
+    )
+    yield _histogram(
+        "tidegate_http_request_duration_seconds",
+        "From a request's head to the last byte of its answer; streams are not among them.",
+        ROUTE,
+        _one(routes, lambda route: route.seconds),
+    )
+
+
+def _by_method(routes: dict[Labels, RouteStats]) -> Iterator[Row]:
+    """Requests with methods of the client's invention folded into one."""
+    counts: dict[Labels, int] = {}
+    for labels, route in routes.items():
+        for (method, status), count in dict(route.requests).items():
+            key = (*labels, method if method in METHODS else OTHER, str(status))
+            counts[key] = counts.get(key, 0) + count
+    yield from counts.items()
+
+
+def _by_transport(routes: dict[Labels, RouteStats]) -> dict[Labels, StreamStats]:
+    return {
+        (transport, *labels): stream
+        for labels, route in routes.items()
+        for transport, stream in dict(route.streams).items()
+    }
+
+
+def _streams(streams: dict[Labels, StreamStats]) -> Iterator[Metric]:
+    yield _gauge("tidegate_streams", "Streams that are open.", STREAM, _one(streams, lambda it: it.open))
+    yield _counter("tidegate_streams_opened", "Streams begun.", STREAM, _one(streams, lambda it: it.opened))
+    yield _counter(
+        "tidegate_streams_closed",
+        "Streams ended, by reason.",
+        (*STREAM, "reason"),
+        _each(streams, lambda it: it.closed),
+    )
+    yield _histogram(
+        "tidegate_stream_duration_seconds",
+        "How long streams lasted that have ended.",
+        STREAM,
+        _one(streams, lambda it: it.seconds),
+    )
+    yield _counter(
+        "tidegate_messages",
+        "Messages to (out) and from (in) the clients of streams.",
+        (*STREAM, "direction"),
+        _each(streams, lambda it: {"out": it.messages, "in": it.received}),
+    )
+    yield _counter(
+        "tidegate_message_bytes",
+        "Bytes of messages to (out) the clients of streams.",
+        (*STREAM, "direction"),
+        _each(streams, lambda it: {"out": it.bytes}),
+    )
+    yield _counter(
+        "tidegate_stream_skips",
+        "Times that a slow stream fell out of its channel's log.",
+        STREAM,
+        _one(streams, lambda it: it.skipped),
+    )
+    yield _counter(
+        "tidegate_stream_resets",
+        "Snapshots sent because a client's position could not be continued.",
+        STREAM,
+        _one(streams, lambda it: it.resets),
+    )
+
+
+def _sources(routes: dict[Labels, RouteStats]) -> Iterator[Metric]:
+    yield _counter(
+        "tidegate_source_polls",
+        "Looks at the backend, by result.",
+        ("route", "result"),
+        _each(routes, lambda route: route.polls),
+    )
+    yield _histogram(
+        "tidegate_source_poll_duration_seconds",
+        "How long a look at the backend took.",
+        ROUTE,
+        _one(routes, lambda route: route.poll_seconds),
+    )
+    yield _counter(
+        "tidegate_events",
+        "Events on channels, by type; each is counted once, whatever the number of its receivers.",
+        ("route", "type"),
+        _each(routes, lambda route: route.events),
+    )
+    yield _gauge(
+        "tidegate_channels",
+        "Channels that are being followed.",
+        ROUTE,
+        _one(routes, lambda route: route.channels),
+    )
+
+
+def _upstreams(upstreams: dict[Labels, UpstreamStats]) -> Iterator[Metric]:
+    yield _counter(
+        "tidegate_upstream_requests",
+        "Answers of an upstream, by status.",
+        ("upstream", "status"),
+        _each(upstreams, lambda it: it.answers),
+    )
+    yield _counter(
+        "tidegate_upstream_failures",
+        "Requests to an upstream without a whole answer, by reason.",
+        ("upstream", "reason"),
+        _each(upstreams, lambda it: it.failures),
+    )
+    yield _counter(
+        "tidegate_upstream_retries",
+        "Requests sent to an upstream once more.",
+        UPSTREAM,
+        _one(upstreams, lambda it: it.retries),
+    )
+    yield _histogram(
+        "tidegate_upstream_request_duration_seconds",
+        "From sending a request to an upstream to the head of its answer.",
+        UPSTREAM,
+        _one(upstreams, lambda it: it.seconds),
+    )
+    yield _gauge(
+        "tidegate_upstream_connections",
+        "Open connections to an upstream, in use (active) or kept for the next request (idle).",
+        ("upstream", "state"),
+        _each(upstreams, lambda it: {"active": it.connections - it.idle, "idle": it.idle}),
+    )
+
+
+def _one(counted: dict[Labels, S], value: Callable[[S], V]) -> Iterator[tuple[Labels, V]]:
+    return ((labels, value(it)) for labels, it in counted.items())
+
+
+def _each(counted: dict[Labels, S], values: Callable[[S], Mapping[str, int] | Mapping[int, int]]) -> Iterator[Row]:
+    return (((*labels, str(key)), count) for labels, it in counted.items() for key, count in dict(values(it)).items())
+
+
+def _counter(name: str, text: str, labels: Labels, rows: Iterable[Row]) -> Metric:
+    return _filled(CounterMetricFamily(name, text, labels=labels), rows)
+
+
+def _gauge(name: str, text: str, labels: Labels, rows: Iterable[Row]) -> Metric:
+    return _filled(GaugeMetricFamily(name, text, labels=labels), rows)
+
+
+def _filled(family: CounterMetricFamily | GaugeMetricFamily, rows: Iterable[Row]) -> Metric:
+    for labelled, value in rows:
+        family.add_metric(labelled, value)
+    return family
+
+
+def _histogram(name: str, text: str, labels: Labels, rows: Iterable[tuple[Labels, Histogram]]) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=labels)
+    for labelled, histogram in rows:
+        bounds = [*map(floatToGoString, histogram.bounds), "+Inf"]
+        counts = accumulate(histogram.counts[:])
+        family.add_metric(labelled, list(zip(bounds, counts, strict=True)), histogram.total)
+    return family

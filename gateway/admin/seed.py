@@ -1,0 +1,44 @@
+"""Lets everything that the configuration names be there with zeros, so that Prometheus sees the first event.
+
+`rate()` needs two samples: a series that appears with its first event shows no change at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import get_args
+
+from gateway.core import codes
+from gateway.core.event import EventType
+from gateway.core.settings import Gateway
+from gateway.core.stats import RouteStats, Stats
+from gateway.errors import UpstreamError
+from gateway.plugin.source import PollResult
+
+REASONS = tuple(code.label for code in vars(codes).values() if isinstance(code, codes.Disconnect))
+FAILURES = tuple(error.code for error in UpstreamError.__subclasses__())
+
+
+def seed(stats: Stats, settings: Gateway, transports: Collection[str]) -> None:
+    """Name every route, upstream and transport in `stats`."""
+    for name in settings.upstreams:
+        upstream = stats.upstreams[name]
+        upstream.answers[200] += 0
+        for failure in FAILURES:
+            upstream.failures[failure] += 0
+    for route in settings.routes:
+        counted = stats.routes[route.name]
+        for method in route.methods or ("GET",):
+            counted.requests[method, 200] += 0
+        if route.live is not None:
+            _seed_live(counted, transports)
+
+
+def _seed_live(route: RouteStats, transports: Collection[str]) -> None:
+    for result in get_args(PollResult):
+        route.polls[result] += 0
+    for event in get_args(EventType):
+        route.events[event] += 0
+    for transport in transports:
+        for reason in REASONS:
+            route.streams[transport].closed[reason] += 0
