@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 _SIZE = re.compile(r"(\d+)(B|KB|MB|GB)", re.ASCII)
+DURATION_PATTERN = r"^\d+(\.\d+)?(ms|s|m|h|d)$"
+SIZE_PATTERN = r"^\d+(B|KB|MB|GB)$"
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
 
@@ -35,11 +37,29 @@ def parse_size(value: object) -> int:
     return int(match[1]) * _BYTES[match[2]]
 
 
+def format_duration(seconds: float) -> str:
+    """As `parse_duration` reads it, in the largest unit that keeps it whole."""
+    for unit in ("d", "h", "m", "s"):
+        if seconds and seconds % _SECONDS[unit] == 0:
+            return f"{int(seconds // _SECONDS[unit])}{unit}"
+    return f"{round(seconds * 1000, 6):.15g}ms" if seconds else "0s"
+
+
+def format_size(size: int) -> str:
+    """As `parse_size` reads it, in the largest unit that keeps it whole."""
+    unit = next((unit for unit in ("GB", "MB", "KB") if size and size % _BYTES[unit] == 0), "B")
+    return f"{size // _BYTES[unit]}{unit}"
+
+
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
 ]
 Size = Annotated[
-    int, BeforeValidator(parse_size), WithJsonSchema({"type": "string", "pattern": r"^\d+(B|KB|MB|GB)$"})
+    int,
+    BeforeValidator(parse_size),
+    PlainSerializer(format_size, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN}),
 ]

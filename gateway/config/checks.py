@@ -1,0 +1,210 @@
+"""Mistakes that take two values, or a look at the disk, to see.
+
+Every check reads the tree as it was written and skips what it can't understand, so that these mistakes
+are told together with those of single values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from gateway.config.certificates import tls_files_load
+from gateway.config.model import Admin, BrokerKeys, LiveKeys
+from gateway.config.nearest import did_you_mean, nearest
+from gateway.config.plugins import Kind, Model
+from gateway.config.tree import Finding, Path, Tree, Value, listing, mapping
+from gateway.config.values import split_host_port
+from gateway.core.route import Template, parse_template
+from gateway.errors import Problem
+
+
+def check(tree: Tree, model: Model) -> list[Problem]:
+    """Every finding of every check."""
+    found = [problem for one in _CHECKS for problem in one(tree)]
+    live = ((path, value["live"]) for path, value in routes(tree) if "live" in value)
+    for path, value in live:
+        found += _one_plugin((*path, "live"), value, model.sources, "source", LiveKeys)
+    if "broker" in tree.value:
+        found += _one_plugin(("broker",), tree.value["broker"], model.brokers, "broker", BrokerKeys)
+    return [tree.problem(path, message) for path, message in found]
+
+
+def routes(tree: Tree) -> Iterator[tuple[Path, Mapping[str, Value]]]:
+    """Every route that is a mapping, with its path in the tree."""
+    for index, route in enumerate(listing(tree.value.get("routes"))):
+        if isinstance(route, dict):
+            yield ("routes", index), route
+
+
+def _one_plugin(
+    path: Path, value: Value, plugins: Kind, what: str, keys: type[LiveKeys | BrokerKeys]
+) -> Iterator[Finding]:
+    given = mapping(value)
+    named = [name for name in given if name in plugins.options or name in plugins.broken]
+    unknown = [name for name in given if name not in named and name not in keys.model_fields]
+    choice = ", ".join(sorted(plugins.options))
+    if isinstance(value, dict) and not named and not unknown:
+        yield path, f"no {what}: name one of {choice or 'the installed plugins (there are none)'}"
+    for name in named[1:]:
+        yield (*path, name), f"a second {what}: {named[0]} is already here, and there can be only one"
+    for name in named:
+        if name in plugins.broken:
+            yield (*path, name), f"the plugin {name!r} cannot be loaded: {plugins.broken[name]}"
+
+
+def _upstreams_exist(tree: Tree) -> Iterator[Finding]:
+    known = set(mapping(tree.value.get("upstreams")))
+    for path, route in routes(tree):
+        name = route.get("upstream")
+        if isinstance(name, str) and name and name not in known:
+            yield (*path, "upstream"), f"no upstream is called {name!r}{did_you_mean(nearest(name, known))}"
+
+
+def _names_differ(tree: Tree) -> Iterator[Finding]:
+    first: dict[str, Path] = {}
+    for path, route in routes(tree):
+        name = route.get("name")
+        if not isinstance(name, str):
+            continue
+        if name in first:
+            yield (*path, "name"), f"another route is called {name!r} too, at {tree.mark(first[name])}"
+        first.setdefault(name, (*path, "name"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """What one route takes; no methods: all."""
+
+    path: Path
+    template: Template
+    methods: frozenset[str]
+    host: str | None
+
+    def covers(self, other: _Reach) -> bool:
+        methods = not self.methods or (bool(other.methods) and other.methods <= self.methods)
+        return methods and self.host in (None, other.host) and self.template.covers(other.template)
+
+
+def implied(methods: list[str]) -> frozenset[str]:
+    """The methods of a route: whatever answers GET answers HEAD (RFC 9110 section 9.1)."""
+    return frozenset(methods) | ({"HEAD"} if "GET" in methods else frozenset())
+
+
+def _reaches(tree: Tree) -> Iterator[_Reach]:
+    for path, route in routes(tree):
+        text, host = route.get("path"), route.get("host")
+        try:
+            template = parse_template(text if isinstance(text, str) else "")
+        except ValueError:
+            continue
+        methods = [method for method in listing(route.get("methods")) if isinstance(method, str)]
+        yield _Reach(path, template, implied(methods), host.lower() if isinstance(host, str) else None)
+
+
+def _all_are_reached(tree: Tree) -> Iterator[Finding]:
+    before: list[_Reach] = []
+    for reach in _reaches(tree):
+        first = next((earlier for earlier in before if earlier.covers(reach)), None)
+        if first is not None:
+            where = tree.mark((*first.path, "path"))
+            yield (*reach.path, "path"), f"never reached: {first.template} at {where} answers all of it first"
+        before.append(reach)
+
+
+def _live_routes_allow_get(tree: Tree) -> Iterator[Finding]:
+    for path, route in routes(tree):
+        methods = route.get("methods")
+        if "live" in route and isinstance(methods, list) and methods and "GET" not in methods:
+            yield (*path, "methods"), "a live route is read with GET: add it, or remove live"
+
+
+def _item_mode_has_items(tree: Tree) -> Iterator[Finding]:
+    for path, route in routes(tree):
+        live = mapping(route.get("live"))
+        for index, mode in enumerate(listing(live.get("modes"))):
+            if mode == "items" and "items" not in live:
+                yield (*path, "live", "modes", index), "the mode items needs the key items beside it"
+
+
+def _pools_hold_their_idle(tree: Tree) -> Iterator[Finding]:
+    for name, upstream in mapping(tree.value.get("upstreams")).items():
+        pool = mapping(mapping(upstream).get("pool"))
+        most, idle = pool.get("max"), pool.get("idle")
+        if isinstance(most, int) and isinstance(idle, int) and idle > most:
+            yield ("upstreams", name, "pool", "idle"), f"more idle connections than max allows ({most})"
+
+
+def _listeners(tree: Tree) -> Iterator[tuple[Path, str]]:
+    """Where the gateway listens, what is only a default first: it is the other one that has to give way."""
+    admin = tree.value.get("admin", {})
+    given = "listen" in mapping(admin)
+    if not given and admin != "off":
+        yield (), str(Admin().listen)
+    for index, listener in enumerate(listing(tree.value.get("listen"))):
+        if isinstance(listener, dict):
+            yield ("listen", index, "address"), str(listener.get("address"))
+        else:
+            yield ("listen", index), str(listener)
+    if given:
+        yield ("admin", "listen"), str(mapping(admin)["listen"])
+
+
+def _addresses_differ(tree: Tree) -> Iterator[Finding]:
+    before: list[tuple[Path, str]] = []
+    for path, address in _listeners(tree):
+        for earlier, other in before:
+            if _clash(address, other):
+                where = f"at {tree.mark(earlier)}" if earlier else "where admin listens unless told otherwise"
+                yield path, f"this address is already taken by {other} {where}"
+                break
+        before.append((path, address))
+
+
+def _clash(one: str, other: str) -> bool:
+    """Whether both can't be listened on: the same port, and the same host or every host of its family."""
+    if one == other and one.startswith("unix:"):
+        return True
+    try:
+        (host, port), (other_host, other_port) = split_host_port(one), split_host_port(other)
+    except ValueError:
+        return False
+    hosts = {host, other_host}
+    wild = ("0.0.0.0" in hosts and not any(":" in name for name in hosts)) or (
+        "::" in hosts and all(":" in name for name in hosts)
+    )
+    return port == other_port != 0 and (len(hosts) == 1 or wild)
+
+
+def _nothing_is_empty(tree: Tree) -> Iterator[Finding]:
+    """A key without a value is a mistake, but for a plugin's name: `poll:` alone is the plugin with its defaults."""
+    for key, value in tree.value.items():
+        yield from _empty((key,), value)
+
+
+def _empty(path: Path, value: Value) -> Iterator[Finding]:
+    if value is None:
+        yield path, "is empty: give a value or remove the key"
+    for index, item in enumerate(listing(value)):
+        yield from _empty((*path, index), item)
+    own = _OWN_KEYS.get((path[0], path[-1]))
+    for name, part in mapping(value).items():
+        if own is None or name in own.model_fields:
+            yield from _empty((*path, name), part)
+
+
+_OWN_KEYS: Mapping[tuple[int | str, int | str], type[LiveKeys | BrokerKeys]] = {
+    ("routes", "live"): LiveKeys,
+    ("broker", "broker"): BrokerKeys,
+}
+_CHECKS: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
+    _upstreams_exist,
+    _names_differ,
+    _all_are_reached,
+    _live_routes_allow_get,
+    _item_mode_has_items,
+    _pools_hold_their_idle,
+    _addresses_differ,
+    tls_files_load,
+    _nothing_is_empty,
+)

@@ -1,0 +1,142 @@
+"""A checked configuration to the immutable snapshot that the rest of the gateway runs on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from urllib.parse import urlsplit
+
+from gateway.config.checks import implied
+from gateway.config.model import (
+    Admin,
+    BrokerKeys,
+    ConfigKeys,
+    Items,
+    Listener,
+    LiveKeys,
+    Pool,
+    RouteKeys,
+    Upstream,
+)
+from gateway.config.plugins import used
+from gateway.config.tree import Tree
+from gateway.core import settings
+from gateway.core.route import parse_template
+
+
+def complete(config: ConfigKeys) -> ConfigKeys:
+    """The same configuration with the defaults that depend on other keys."""
+    named = dict(zip(map(id, config.routes), _names(config.routes), strict=True))
+    routes = [
+        route.model_copy(update={"name": named[id(route)], "live": route.live and _complete_live(route.live)})
+        for route in config.routes
+    ]
+    upstreams = {
+        name: upstream.model_copy(update={"pool": _complete_pool(upstream.pool)})
+        for name, upstream in config.upstreams.items()
+    }
+    return config.model_copy(update={"routes": routes, "upstreams": upstreams, "include": None})
+
+
+def _names(routes: list[RouteKeys]) -> list[str]:
+    """The given name, else the path, told apart by methods and host where several routes share it."""
+    paths = Counter(route.path for route in routes)
+    names: list[str] = []
+    for route in routes:
+        shared = paths[route.path] > 1
+        methods = ",".join(route.methods or ()) if shared else ""
+        host = (route.host or "") if shared else ""
+        names.append(route.name or f"{methods} {host}{route.path}".strip())
+    return names
+
+
+def _complete_live(live: LiveKeys) -> LiveKeys:
+    modes = live.modes or (["items"] if live.items else []) + ["patch", "snapshot", "notify"]
+    return live.model_copy(update={"modes": modes})
+
+
+def _complete_pool(pool: Pool) -> Pool:
+    return pool.model_copy(update={"idle": min(pool.idle, pool.max)})
+
+
+def compile_config(config: ConfigKeys, broker: BrokerKeys, tree: Tree) -> settings.Gateway:
+    """The snapshot; `config` is complete, and `tree` is what it was made from."""
+    admin = config.admin
+    return settings.Gateway(
+        listen=tuple(_listen(listener, index, tree) for index, listener in enumerate(config.listen)),
+        admin=settings.Listen(address=admin.listen) if isinstance(admin, Admin) else None,
+        broker=used(broker, BrokerKeys),
+        upstreams={name: _upstream(name, upstream, tree) for name, upstream in config.upstreams.items()},
+        routes=tuple(_route(route) for route in config.routes),
+        limits=settings.Limits(**dict(config.limits)),
+        access_log=_log_file(config.access_log, tree),
+        hash=hashlib.sha256(json.dumps(tree.value, sort_keys=True).encode()).hexdigest()[:16],
+    )
+
+
+def _log_file(target: str, tree: Tree) -> str:
+    return tree.beside(("access_log",), target) if "/" in target else target
+
+
+def _listen(listener: Listener, index: int, tree: Tree) -> settings.Listen:
+    path, tls = ("listen", index, "tls"), listener.tls
+    if tls is None:
+        return settings.Listen(address=listener.address)
+    cert, key = tree.beside((*path, "cert"), tls.cert), tree.beside((*path, "key"), tls.key)
+    return settings.Listen(address=listener.address, tls=settings.ServerTls(cert=cert, key=key))
+
+
+def _upstream(name: str, upstream: Upstream, tree: Tree) -> settings.UpstreamSettings:
+    url = urlsplit(upstream.url)
+    https = url.scheme == "https"
+    return settings.UpstreamSettings(
+        name=name,
+        scheme="https" if https else "http",
+        host=url.hostname or "",
+        port=url.port or (443 if https else 80),
+        base_path=url.path.rstrip("/"),
+        host_header=upstream.host,
+        timeouts=settings.Timeouts(**dict(upstream.timeouts)),
+        pool=settings.Pool(**dict(upstream.pool)),
+        tls=_upstream_tls(name, upstream, tree),
+    )
+
+
+def _upstream_tls(name: str, upstream: Upstream, tree: Tree) -> settings.UpstreamTls:
+    tls = upstream.tls
+    if tls is None:
+        return settings.UpstreamTls()
+    files = {
+        part: file and tree.beside(("upstreams", name, "tls", part), file)
+        for part, file in (("ca", tls.ca), ("cert", tls.cert), ("key", tls.key))
+    }
+    return settings.UpstreamTls(**files, server_name=tls.server_name)
+
+
+def _route(route: RouteKeys) -> settings.Route:
+    return settings.Route(
+        name=route.name or route.path,
+        path=parse_template(route.path),
+        upstream=route.upstream,
+        methods=implied(route.methods or []),
+        host=route.host,
+        live=_live(route.live) if route.live else None,
+    )
+
+
+def _live(live: LiveKeys) -> settings.LiveSettings:
+    return settings.LiveSettings(
+        source=used(live, LiveKeys),
+        items=_items(live.items) if live.items else None,
+        modes=tuple(live.modes or ()),
+        log=settings.LogLimits(**dict(live.log)),
+        slow=live.slow,
+        linger=live.linger,
+        heartbeat=live.heartbeat,
+        origins=tuple(live.origins),
+    )
+
+
+def _items(items: Items) -> settings.Items:
+    return settings.Items(at=items.at, key=tuple(items.key), ignore=tuple(items.ignore))

@@ -1,0 +1,202 @@
+"""The keys of the configuration file, their types and their defaults: this is the checker and the schema.
+
+Only what one value can tell is decided here; what takes two is in `checks`. The plugin's own keys are
+added by `gateway.config.plugins`, so a stranger's plugin is checked exactly as a built-in one.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+
+from gateway.config.values import (
+    Address,
+    BaseUrl,
+    Distinct,
+    Expression,
+    Host,
+    HostHeader,
+    Label,
+    LogTarget,
+    Method,
+    Name,
+    Origin,
+    OrText,
+    PathTemplate,
+    Text,
+    Texts,
+    at_least,
+)
+from gateway.core.settings import Mode, SlowPolicy
+from gateway.plugin.options import Duration, Options, Size
+
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Time = Annotated[Duration, at_least("1ms")]
+Memory = Annotated[Size, at_least("1KB")]
+
+
+class Section(Options):
+    """A mapping of the file; the text under each key is its description."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class ListenerTls(Section):
+    cert: Text
+    """PEM file with the certificate and those between it and the root"""
+    key: Text
+    """PEM file with the private key, not encrypted"""
+
+
+class Listener(Section):
+    address: Address
+    """host:port, [v6]:port or unix:/path; port 0 takes a free one"""
+    tls: ListenerTls | None = None
+    """serves HTTPS, HTTP/1.1 and HTTP/2"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: object) -> object:
+        return {"address": value} if isinstance(value, str) else value
+
+
+class Admin(Section):
+    listen: Address = "127.0.0.1:9090"
+    """where metrics and health answer: never an address that clients reach"""
+
+
+class Limits(Section):
+    connections: Count = 50_000
+    """client connections at once"""
+    header_bytes: Memory = 64 * 1024
+    """all header lines of one request"""
+    header_count: Count = 100
+    """header lines of one request"""
+    message: Memory = 64 * 1024
+    """one message from a WebSocket client"""
+    channels: Count = 10_000
+    """channels at once: one for each live URL and set of credentials that somebody follows"""
+
+
+class Timeouts(Section):
+    connect: Time = 2.0
+    """to open a connection, TLS included"""
+    response: Time = 30.0
+    """from the end of the request to the head of the answer"""
+    idle: Time = 60.0
+    """between two pieces of a body, and for a connection nobody uses"""
+
+
+class Pool(Section):
+    max: Count = 128
+    """connections to this upstream at once; further requests wait"""
+    idle: Annotated[int, Field(ge=0, le=1_000_000_000)] = 32
+    """connections kept open while nothing uses them"""
+
+
+class UpstreamTls(Section):
+    ca: Text | None = None
+    """PEM file with the authorities to trust, in place of the system's"""
+    cert: Text | None = None
+    """PEM file with the certificate to show to the upstream"""
+    key: Text | None = None
+    """PEM file with its private key, not encrypted"""
+    server_name: Host | None = None
+    """the name to ask for and to verify, in place of the URL's"""
+
+
+class Upstream(Section):
+    url: BaseUrl
+    """http or https; a path in it goes before every request's"""
+    host: HostHeader = "preserve"
+    """the Host header sent: preserve (the client's), upstream (the URL's), or this text"""
+    timeouts: Timeouts = Timeouts()
+    """how long to wait"""
+    pool: Pool = Pool()
+    """connections to keep"""
+    tls: UpstreamTls | None = None
+    """for https: whom to trust and who to be"""
+
+
+class Items(Section):
+    at: Expression | None = None
+    """JMESPath of the list in the answer; without it the answer is the list"""
+    key: Texts = Field(default=["id"])
+    """the field, or fields together, that identify an item"""
+    ignore: list[Text] = Field(default=[])
+    """fields whose change is no change"""
+
+
+class LogLimits(Section):
+    events: Count = 1000
+    """events kept for clients that come back"""
+    bytes: Memory = 4 * 1024 * 1024
+    """memory for them"""
+    age: Time = 600.0
+    """how long they are kept"""
+
+
+class LiveKeys(Section):
+    """The channel's own keys; exactly one other key names the source plugin."""
+
+    items: Items | None = None
+    """the answer is a list of things with a key: changes are told item by item"""
+    modes: Annotated[list[Mode], Distinct] | None = None
+    """how clients may hear of changes, the default first"""
+    log: LogLimits = LogLimits()
+    """what is kept for clients that come back"""
+    slow: SlowPolicy = "snapshot"
+    """for a client that falls behind the log: the whole state, the end, or a gap event"""
+    linger: Duration = 30.0
+    """how long the source goes on after the last client has gone"""
+    heartbeat: Annotated[Duration, at_least("1s")] = 25.0
+    """a sign of life after so long without an event; proxies cut silent connections at 30s to 60s"""
+    origins: list[Origin] = Field(default=[])
+    """pages of other origins that may open it; the gateway's own always may"""
+
+
+class RouteKeys(Section):
+    path: PathTemplate
+    """/literal/{name}/*, with /** at the end for any rest; the first route that fits answers"""
+    name: Label | None = None
+    """its label in metrics and logs; the path without it"""
+    host: Host | None = None
+    """only requests to this host"""
+    methods: Annotated[list[Method], Distinct] | None = None
+    """only these methods; GET includes HEAD"""
+    upstream: Text
+    """the name of the upstream that answers"""
+    live: LiveKeys | None = None
+    """makes the URL live as well: how the gateway learns of changes"""
+
+
+def _off_or_section(value: object) -> str:
+    return "off" if isinstance(value, str) else "section"
+
+
+class BrokerKeys(Section):
+    """Exactly one key names the broker plugin."""
+
+
+class ConfigKeys(Section):
+    """One gateway."""
+
+    include: Texts | None = None
+    """files to merge, relative to this one; their routes come before this file's"""
+    listen: list[Annotated[Listener, OrText()]] = Field(default=[Listener(address="127.0.0.1:8080")], min_length=1)
+    """where clients connect"""
+    admin: Annotated[
+        Annotated[Literal["off"], Tag("off")] | Annotated[Admin, Tag("section")], Discriminator(_off_or_section)
+    ] = Admin()
+    """metrics and health, on a listener of their own, or off"""
+    access_log: LogTarget = "stdout"
+    """stdout, stderr, off, or a file's path"""
+    limits: Limits = Limits()
+    """what one process and one client may take"""
+    broker: BrokerKeys | None = None
+    """what carries events between nodes: one plugin and its options; memory without it"""
+    upstreams: dict[Name, Upstream] = Field(default={})
+    """REST backends by name"""
+    routes: list[RouteKeys] = Field(min_length=1)
+    """what answers what, the first that fits"""

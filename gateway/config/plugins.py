@@ -1,0 +1,85 @@
+"""The model with the installed plugins' own options in it: `live.poll`, `broker.memory`, and strangers' alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, cast
+
+from pydantic import BeforeValidator, Field, create_model
+
+from gateway.config.model import BrokerKeys, ConfigKeys, LiveKeys, RouteKeys, Section
+from gateway.core.settings import PluginUse
+from gateway.plugin.options import Options
+from gateway.plugin.registry import Found, find
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """The plugins of one kind: their options by name, and why others can't be used."""
+
+    options: Mapping[str, type[Options]]
+    broken: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The whole file's model, and the plugins in it."""
+
+    config: type[ConfigKeys]
+    sources: Kind
+    brokers: Kind
+
+
+def model() -> Model:
+    """The model for the plugins installed now; raises ValueError when two share a name."""
+    sources, brokers = _kind(find("sources")), _kind(find("brokers"))
+    live = _with_one_of(LiveKeys, sources.options)
+    broker = _with_one_of(BrokerKeys, brokers.options)
+    route = _with(RouteKeys, live=live | None)
+    config = _with(ConfigKeys, routes=list[route], broker=broker | None)  # type: ignore[valid-type]
+    return Model(cast("type[ConfigKeys]", config), sources, brokers)
+
+
+def used(section: Section, keys: type[Section]) -> PluginUse:
+    """The one plugin that a section names, and its options."""
+    names = type(section).model_fields.keys() - keys.model_fields.keys()
+    (name,) = (name for name in names if getattr(section, name) is not None)
+    return PluginUse(name=name, options=getattr(section, name))
+
+
+def _kind(plugins: Mapping[str, Found]) -> Kind:
+    options: dict[str, type[Options]] = {}
+    broken: dict[str, str] = {}
+    for name, found in sorted(plugins.items()):
+        try:
+            options[name] = found.load().options
+        except Exception as error:  # whatever a stranger's module raises when it is imported
+            broken[name] = f"{type(error).__name__}: {error}"
+    return Kind(options, broken)
+
+
+def _with_one_of(base: type[Section], options: Mapping[str, type[Options]]) -> type[Section]:
+    fields = {
+        name: (Annotated[model | None, BeforeValidator(_nothing_is_defaults)], Field(None, description=_title(model)))
+        for name, model in options.items()
+    }
+    return _derive(base, fields)
+
+
+def _with(base: type[Section], **types: object) -> type[Section]:
+    """The model with other types for some of its fields."""
+    return _derive(base, {name: (type_, base.model_fields[name]) for name, type_ in types.items()})
+
+
+def _derive(base: type[Section], fields: Mapping[str, object]) -> type[Section]:
+    make = cast("Callable[..., type[Section]]", create_model)
+    return make(base.__name__.removesuffix("Keys"), __base__=base, **fields)
+
+
+def _nothing_is_defaults(value: object) -> object:
+    return {} if value is None else value
+
+
+def _title(model: type[Options]) -> str:
+    return (model.__doc__ or "").strip().split("\n")[0]

@@ -1,0 +1,188 @@
+"""The kinds of text that a configuration holds, each with its rule and the sentence for breaking it.
+
+Sentences never repeat the value: it may be a secret, and its place is printed anyway.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from ipaddress import IPv6Address
+from typing import Annotated, TypeVar
+from urllib.parse import urlsplit
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+from pydantic import AfterValidator, BeforeValidator, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from gateway.core.route import parse_template
+from gateway.plugin.options import parse_duration, parse_size
+
+T = TypeVar("T", int, float)
+
+_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})", re.ASCII)
+_METHOD = re.compile(r"[A-Z][A-Z0-9!#$%&'*+.^_`|~-]{0,31}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
+_LABEL = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+
+
+def split_host_port(text: str) -> tuple[str, int]:
+    """`host:port` or `[v6]:port`; the host without brackets. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not _PORT.fullmatch(port):
+        raise ValueError("expected host:port, as in 127.0.0.1:8080, [::1]:8080 or unix:/run/tidegate.sock")
+    if int(port) > 65535:
+        raise ValueError("a port is at most 65535")
+    if host.startswith("[") and host.endswith("]"):
+        return _v6(host[1:-1]), int(port)
+    if ":" in host:
+        raise ValueError("an IPv6 address stands in brackets, as in [::1]:8080")
+    if not _HOST.fullmatch(host):
+        raise ValueError("expected a host name or an IP address before the port; 0.0.0.0 is every IPv4 address")
+    return host, int(port)
+
+
+def _v6(text: str) -> str:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        raise ValueError("what stands in brackets is not an IPv6 address") from None
+    return text
+
+
+def _address(text: str) -> str:
+    if not text.startswith("unix:"):
+        split_host_port(text)
+    elif not text.startswith("unix:/"):
+        raise ValueError("a socket's path is absolute, as in unix:/run/tidegate.sock")
+    return text
+
+
+def _url(text: str) -> str:
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError as error:
+        raise ValueError(f"not a URL: {error}") from None
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError("expected an http or https URL, as in http://127.0.0.1:9000")
+    if url.username is not None or url.password is not None:
+        raise ValueError("a URL here holds no user and no password")
+    if "?" in text or "#" in text:
+        raise ValueError("a URL here holds no query and no fragment: queries come from the client")
+    if port == 0 or not (_HOST.fullmatch(url.hostname) or url.netloc.startswith("[")):
+        raise ValueError("expected a host name or an IP address, and a port from 1 to 65535")
+    if not re.fullmatch(r"[!-~]*", url.path) or re.search(r"/\.\.?(/|$)", url.path):
+        raise ValueError("the URL's path is sent as it stands: percent-encode it, and write it without dot segments")
+    return text
+
+
+def _template(text: str) -> str:
+    parse_template(text)
+    return text
+
+
+def _expression(text: str) -> str:
+    try:
+        jmespath.compile(text)
+    except JMESPathError as error:
+        reason = str(error).splitlines()[0].partition(", for expression")[0]
+        raise ValueError(f"not a JMESPath expression: {reason.rstrip(':')}") from None
+    return text
+
+
+def _method(text: str) -> str:
+    if text != text.upper():
+        raise ValueError(f"methods are written in upper case: {text.upper()}")
+    if not _METHOD.fullmatch(text):
+        raise ValueError("expected a method, as in GET")
+    return text
+
+
+def _host(text: str) -> str:
+    try:
+        v6 = text.startswith("[") and text.endswith("]") and _v6(text[1:-1])
+    except ValueError:
+        v6 = False
+    if not v6 and not _HOST.fullmatch(text):
+        raise ValueError("expected one host name without port or wildcard, as in shop.example.com")
+    return text.lower()
+
+
+def _host_header(text: str) -> str:
+    if text not in ("preserve", "upstream") and not re.fullmatch(r"[A-Za-z0-9_.\-\[\]:]{1,255}", text):
+        raise ValueError("expected preserve, upstream, or the host to send")
+    return text
+
+
+def _origin(text: str) -> str:
+    if text != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9_.\-\[\]:]+", text):
+        raise ValueError("expected an origin without a path, as in https://shop.example.com, or *")
+    return text.lower()
+
+
+def _access_log(text: str) -> str:
+    if text not in ("stdout", "stderr", "off") and "/" not in text:
+        raise ValueError("expected stdout, stderr, off, or a file's path with a / in it")
+    return text
+
+
+def _matches(form: re.Pattern[str], sentence: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if not form.fullmatch(text):
+            raise ValueError(sentence)
+        return text
+
+    return check
+
+
+def at_least(least: str) -> AfterValidator:
+    """A duration or size is not below this one, given as an operator writes it."""
+    bound = parse_size(least) if least.endswith("B") else parse_duration(least)
+
+    def check(value: T) -> T:
+        if value < bound:
+            raise ValueError(f"must be at least {least}")
+        return value
+
+    return AfterValidator(check)
+
+
+class OrText:
+    """In the JSON Schema: this, or text that stands for it."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string"}, handler(core)]}
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _several(values: list[str]) -> list[str]:
+    if not values:
+        raise ValueError("give at least one")
+    if len(set(values)) < len(values):
+        raise ValueError("one of them stands here twice")
+    return values
+
+
+Address = Annotated[str, AfterValidator(_address)]
+BaseUrl = Annotated[str, AfterValidator(_url)]
+PathTemplate = Annotated[str, AfterValidator(_template)]
+Expression = Annotated[str, AfterValidator(_expression)]
+Method = Annotated[str, AfterValidator(_method)]
+Host = Annotated[str, AfterValidator(_host)]
+HostHeader = Annotated[str, AfterValidator(_host_header)]
+Origin = Annotated[str, AfterValidator(_origin)]
+LogTarget = Annotated[str, AfterValidator(_access_log)]
+Text = Annotated[str, AfterValidator(_matches(re.compile(r".+", re.DOTALL), "is empty: give a value or remove it"))]
+Label = Annotated[str, AfterValidator(_matches(_LABEL, "expected 1 to 200 printable characters"))]
+Name = Annotated[
+    str, AfterValidator(_matches(_NAME, "a name is 1 to 64 letters, digits, dots, hyphens and underscores"))
+]
+Texts = Annotated[list[Text], AfterValidator(_several), BeforeValidator(_listed), OrText()]
+Distinct = AfterValidator(_several)
