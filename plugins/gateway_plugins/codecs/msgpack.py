@@ -58,7 +58,7 @@ def _unpack(data: bytes) -> Json:
     except UnicodeDecodeError:
         raise ValueError("MessagePack holds text that is not UTF-8") from None
     except ValueError as error:
-        raise ValueError(f"not MessagePack: {error or 'malformed'}") from None
+        raise ValueError(f"not MessagePack: {str(error) or 'malformed'}") from None
     return value
 
 
