@@ -58,7 +58,8 @@ def _unpack(data: bytes) -> Json:
     except UnicodeDecodeError:
         raise ValueError("MessagePack holds text that is not UTF-8") from None
     except ValueError as error:
-        raise ValueError(f"not MessagePack: {str(error) or 'malformed'}") from None
+        reason = str(error) or "malformed"
+        raise ValueError(f"not MessagePack: {reason}") from None
     return value
 
 
