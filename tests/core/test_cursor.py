@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -75,16 +76,16 @@ class Reader:
         self.offset: int | None = None
         self.seen: Position | None = None
         self.state: Json = None
-        self.gone = False
 
-    def take(self, batch: Batch | Disconnect) -> None:
+    def take(self, batch: Batch | Disconnect, cut_after: int | None = None) -> None:
+        """Hear a batch; `cut_after` some of its events the line breaks."""
         if isinstance(batch, Disconnect):
             assert self.policy == "disconnect"
-            self.gone = True
+            self.offset = None
             return
-        for event in events(batch):
+        for event in events(batch)[:cut_after]:
             self.hear(event)
-        self.offset = batch.offset
+        self.offset = batch.offset if cut_after is None else None
 
     def hear(self, event: dict[str, Json]) -> None:
         kind, data = event["type"], event["data"]
@@ -142,27 +143,30 @@ class ChannelLog(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def catch_up(self, data: st.DataObject) -> None:
-        if not self.readers:
-            return
-        reader = data.draw(st.sampled_from(self.readers))
-        while not reader.gone and reader.offset != self.log.head.offset:
+        connected = [reader for reader in self.readers if reader.offset is not None]
+        if connected:
+            self.follow(data.draw(st.sampled_from(connected)))
+
+    @rule(data=st.data(), heard=st.integers(0, 3))
+    def cut(self, data: st.DataObject, heard: int) -> None:
+        behind = [r for r in self.readers if r.offset is not None and r.offset != self.log.head.offset]
+        if behind:
+            reader = data.draw(st.sampled_from(behind))
             assert reader.offset is not None
-            reader.take(catch_up(self.log, reader.audience, reader.offset, reader.policy))
-        if reader.gone:
-            reader.gone = False
-            reader.take(join(self.log, reader.audience, reader.seen))
-        self.check(reader)
+            reader.take(catch_up(self.log, reader.audience, reader.offset, reader.policy), cut_after=heard)
 
     @rule(data=st.data())
     def reconnect(self, data: st.DataObject) -> None:
-        if not self.readers:
-            return
-        reader = data.draw(st.sampled_from(self.readers))
-        reader.take(join(self.log, reader.audience, reader.seen))
-        while reader.offset != self.log.head.offset:
-            assert reader.offset is not None
-            reader.take(catch_up(self.log, reader.audience, reader.offset, "snapshot"))
-        self.check(reader)
+        if self.readers:
+            reader = data.draw(st.sampled_from(self.readers))
+            reader.take(join(self.log, reader.audience, reader.seen))
+            self.follow(reader)
+
+    def follow(self, reader: Reader) -> None:
+        while reader.offset not in (None, self.log.head.offset):
+            reader.take(catch_up(self.log, reader.audience, reader.offset or 0, reader.policy))
+        if reader.offset is not None and reader.audience.mode in ("patch", "snapshot") and self.log.has_state:
+            assert reader.state == self.log.document
 
     @rule()
     def new_epoch(self) -> None:
@@ -171,16 +175,12 @@ class ChannelLog(RuleBasedStateMachine):
         self.log = Log(LogLimits(events=3), Position(f"e{self.epoch}", 0))
         self.publish(0, 0, whole=True)
         for reader in self.readers:
-            reader.take(join(self.log, reader.audience, reader.seen))
+            reader.offset = None
 
     @rule()
     def grow_old(self) -> None:
         self.now += 1000.0
         self.log.trim(self.now)
-
-    def check(self, reader: Reader) -> None:
-        if reader.audience.mode in ("patch", "snapshot") and self.log.has_state:
-            assert reader.state == self.log.document
 
     @invariant()
     def newest_stays(self) -> None:
@@ -188,4 +188,5 @@ class ChannelLog(RuleBasedStateMachine):
             assert self.log.tail < self.log.head.offset
 
 
+ChannelLog.TestCase.settings = settings(max_examples=200, stateful_step_count=40)
 TestChannelLog = ChannelLog.TestCase
