@@ -54,8 +54,8 @@ _END_TO_END = frozenset(
     content-range content-security-policy content-type cookie date etag expect expires forwarded from
     host if-match if-modified-since if-none-match if-range if-unmodified-since last-modified link
     location max-forwards origin pragma prefer priority range referer retry-after server set-cookie
-    strict-transport-security traceparent tracestate trailer user-agent vary via www-authenticate x-api-
-    key x-content-type-options x-csrf-token x-frame-options x-real-ip x-request-id x-requested-with
+    strict-transport-security traceparent tracestate trailer user-agent vary via www-authenticate
+    x-api-key x-content-type-options x-csrf-token x-frame-options x-real-ip x-request-id x-requested-with
     """.split()
 )
 _END_TO_END_FAMILIES = (b"x-forwarded", b"sec-", b"access-control-")
@@ -150,7 +150,11 @@ def response_headers(headers: Headers) -> Headers:
 
 def trailer_headers(trailers: Headers) -> Headers:
     """The trailers that may be passed on, either way."""
-    return [pair for pair in trailers if pair[0].lower() not in _NOT_IN_TRAILERS]
+    return [pair for pair in trailers if _may_trail(pair[0].lower().replace(b"_", b"-"))]
+
+
+def _may_trail(name: bytes) -> bool:
+    return name not in _NOT_IN_TRAILERS and not name.startswith(b"x-forwarded")
 
 
 def _without(headers: Headers, options: list[bytes]) -> Headers:

@@ -1,11 +1,15 @@
-"""What a source may ask of the backend that its route names."""
+"""What may be asked of a backend: whole answers by sources, streamed exchanges by the proxy."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from gateway.core.asgi import Headers
 from gateway.core.http import Answer
+
+Informational = Callable[[int, Headers], None]
+"""Called for each 1xx answer before the final one, with its status and headers."""
 
 
 class Upstream(Protocol):
@@ -22,3 +26,67 @@ class Upstream(Protocol):
         includes a body above `max_body` bytes, noticed while it streams). Safe to cancel at any await:
         the connection is then closed, not reused.
         """
+
+
+class UpstreamCall(Protocol):
+    """One request under way and its answer. `status`, `reason` and `headers` hold once `headed` is true."""
+
+    status: int
+    reason: bytes
+    headers: Headers
+    headed: bool
+    trailers: Headers
+    """Complete when the body is."""
+
+    async def write(self, data: bytes) -> bool:
+        """Send a piece of the request's body; waits while the upstream is slow to take it.
+
+        False when the upstream will take no more: stop writing, `head` or `read` tell why.
+        """
+
+    def end(self, trailers: Headers) -> None:
+        """The request's body is complete."""
+
+    async def head(self) -> None:
+        """Wait for the head of the final answer. Raises UpstreamError."""
+
+    @property
+    def whole(self) -> bytes | None:
+        """The whole body where it is here already; None while there is more to `read`. Look once."""
+
+    async def read(self) -> bytes:
+        """The next piece of the body, b"" at its end. Raises UpstreamError when the answer breaks off."""
+
+    def close(self) -> None:
+        """Give up, or be done; an unfinished call closes its connection. May be called twice."""
+
+
+class StreamingUpstream(Upstream, Protocol):
+    """An upstream as the proxy needs it.
+
+    Headers are sent as given, but for framing: `Host` is added when missing, `Content-Length` must fit the
+    body, and a body of unknown length is chunked. Raises ClientError for what can't be sent as HTTP/1.1.
+    """
+
+    @property
+    def host(self) -> bytes | None:
+        """The `Host` to send; None: the client's own."""
+
+    async def request(
+        self,
+        method: bytes,
+        target: bytes,
+        headers: Headers,
+        body: bytes,
+        informational: Informational | None = None,
+    ) -> UpstreamCall:
+        """One request with its whole body, until the head of its answer. The caller must close the call.
+
+        Sent again, once, when the method is idempotent and a kept-alive connection turned out to be dead.
+        Safe to cancel, as `fetch`.
+        """
+
+    async def open(
+        self, method: bytes, target: bytes, headers: Headers, informational: Informational | None = None
+    ) -> UpstreamCall:
+        """Begin a request whose body is then written to the call. The caller must close it."""

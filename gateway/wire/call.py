@@ -1,0 +1,123 @@
+"""A call: one request on an upstream connection and its answer, as gateway.plugin's UpstreamCall.
+
+It owns what was read and the one waiter; the connection owns the transport. They part as soon as the answer is
+complete, so that the connection can serve another request while this answer is still being read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from gateway.core.asgi import Headers
+from gateway.errors import ClientError
+from gateway.wire.incoming import Incoming
+from gateway.wire.outgoing import chunk, last_chunk
+
+if TYPE_CHECKING:
+    from gateway.errors import UpstreamError
+    from gateway.wire.client1 import Connection
+
+Informational: TypeAlias = Callable[[int, Headers], None]  # is told each 1xx answer
+
+
+class Call(Incoming):
+    """`ended`: the request is sent. `stale`: a kept-alive connection died before a byte of an answer came."""
+
+    __slots__ = ("_connection", "_error", "_left", "_waiter", "ended", "informational", "on_head", "stale")
+
+    def __init__(self, method: bytes, connection: Connection, left: int | None) -> None:
+        super().__init__(method)
+        self.ended = self.stale = False
+        self.informational: Informational | None = None
+        self.on_head: Callable[[int, UpstreamError | None], None] | None = None
+        self._connection: Connection | None = connection
+        self._left = left  # bytes of the body to come; None: it is chunked
+        self._error: UpstreamError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def head(self) -> None:
+        while not self.headed and self._error is None:
+            await self._news()
+        if self.on_head is not None:
+            self.on_head(self.status, None if self.headed else self._error)
+            self.on_head = None
+        if not self.headed and self._error is not None:
+            raise self._error
+
+    @property
+    def whole(self) -> bytes | None:
+        return self.take() if self.complete else None
+
+    async def read(self) -> bytes:
+        while not self.buffered:
+            if self._error is not None:
+                raise self._error
+            if self.complete:
+                return b""
+            await self._news()
+        data = self.take()
+        if self._connection is not None:
+            self._connection.resume()
+        return data
+
+    async def write(self, data: bytes) -> bool:
+        if self._connection is not None and data:
+            await self._connection.send(chunk(data) if self._left is None else self._counted(data))
+        return self._connection is not None
+
+    def end(self, trailers: Headers) -> None:
+        if self._connection is None or self.ended:
+            return
+        if self._left:
+            self.close()
+            raise ClientError(400, "bad_framing", "the body is shorter than its content-length says")
+        self._connection.finish(last_chunk(trailers) if self._left is None else b"")
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
+
+    # For the connection.
+
+    def done(self) -> None:
+        """The answer is complete: the connection may serve others."""
+        self._connection = None
+
+    def fail(self, error: UpstreamError) -> None:
+        """The answer will not become complete."""
+        self._error = error
+        self._connection = None
+        self.wake()
+
+    def wake(self) -> None:
+        """Something happened that `head` or `read` may wait for."""
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def inform(self) -> None:
+        """Pass the 1xx answers on."""
+        between, self.between = self.between, []
+        if self.informational is not None:
+            for status, headers in between:
+                self.informational(status, headers)
+
+    def _counted(self, data: bytes) -> bytes:
+        self._left = (self._left or 0) - len(data)
+        if self._left < 0:
+            self.close()
+            raise ClientError(400, "bad_framing", "the body is longer than its content-length says")
+        return data
+
+    async def _news(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        finally:
+            self._waiter = None

@@ -1,0 +1,247 @@
+"""One HTTP/1.1 connection to an upstream; it carries one call at a time.
+
+It trusts nothing: bytes that nobody asked for, an answer that ends before its request, an call that is given
+up, each closes it. It has no timer: `deadline` says when it has waited too long, and its owner looks at that now
+and then. It knows nothing of pools, retries or statistics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol, cast
+
+from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
+from gateway.wire.call import Call
+
+if TYPE_CHECKING:
+    from gateway.core.settings import Timeouts
+
+# Reading stops while this much of a body waits for a slow client; one read of uvloop is up to 256 KB more.
+HIGH_WATER = 64 * 1024
+
+
+class Owner(Protocol):
+    """Who is told what becomes of a connection."""
+
+    def made(self, connection: Connection) -> None:
+        """It is connected."""
+
+    def idle(self, connection: Connection) -> None:
+        """It may carry another request."""
+
+    def gone(self, connection: Connection) -> None:
+        """It is closed."""
+
+    def broke_off(self, error: UpstreamError) -> None:
+        """An answer ended early, after its head had been given to the caller."""
+
+
+class Connection(asyncio.Protocol):
+    """`deadline` is in seconds of time.monotonic; when it is over, the owner calls `expire`."""
+
+    __slots__ = (
+        "_call",
+        "_congested",
+        "_drain",
+        "_name",
+        "_owner",
+        "_paused",
+        "_served",
+        "_timeouts",
+        "_transport",
+        "deadline",
+    )
+
+    def __init__(self, name: str, timeouts: Timeouts, owner: Owner) -> None:
+        self.deadline = inf
+        self._name = name
+        self._timeouts = timeouts
+        self._owner = owner
+        self._transport: asyncio.Transport | None = None
+        self._call: Call | None = None
+        self._drain: asyncio.Future[None] | None = None
+        self._served = 0
+        self._congested = self._paused = False
+
+    def __repr__(self) -> str:
+        state = "not open" if not self.open else "idle" if self._call is None else "busy"
+        return f"<Connection to {self._name!r}: {state}, {self._served} served>"
+
+    @property
+    def open(self) -> bool:
+        """Whether a request may be written to it."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def ask(self, method: bytes, request: bytes) -> Call:
+        """Write a whole request."""
+        call = self._call = Call(method, self, 0)
+        call.ended = True
+        self.deadline = monotonic() + self._timeouts.response
+        self._write(request)
+        return call
+
+    def begin(self, method: bytes, head: bytes, left: int | None) -> Call:
+        """Write the head of a request whose body of `left` bytes (None: chunked) will follow."""
+        call = self._call = Call(method, self, left)
+        self.deadline = inf
+        self._write(head)
+        return call
+
+    async def send(self, data: bytes) -> None:
+        """Write a piece of a body, and wait while the transport holds too much."""
+        self._write(data)
+        if self._congested:
+            self._reckon()
+            self._drain = asyncio.get_running_loop().create_future()
+            try:
+                await self._drain
+            finally:
+                self._drain = None
+
+    def finish(self, data: bytes) -> None:
+        """Write the end of a request."""
+        if self._call is not None:
+            self._write(data)
+            self._call.ended = True
+            self._reckon()
+
+    def resume(self) -> None:
+        """The caller has room for more of the answer."""
+        if self._paused and self._transport is not None:
+            self._paused = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+            self._reckon()
+
+    def abort(self) -> None:
+        """Close now; an call under way is forgotten, not failed."""
+        self._call = None
+        self._release_writer()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def shut(self) -> None:
+        """Close now, and fail the call under way."""
+        self._fail(UpstreamUnavailable("is no longer used"))
+
+    def rest(self, seconds: float) -> None:
+        """Be idle, for so long at most."""
+        self.deadline = monotonic() + seconds
+
+    def expire(self) -> None:
+        """The deadline is over."""
+        call, limits = self._call, self._timeouts
+        if call is None:
+            self.abort()
+        elif not call.ended:
+            self._fail(UpstreamTimeout(f"took no more of the request for {limits.idle:g} s"))
+        elif call.headed:
+            self._fail(UpstreamTimeout(f"fell silent for {limits.idle:g} s in the middle of an answer"))
+        else:
+            self._fail(UpstreamTimeout(f"did not answer within {limits.response:g} s"))
+
+    # asyncio calls these.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._owner.made(self)
+
+    def data_received(self, data: bytes) -> None:
+        call = self._call
+        if call is None:
+            self.abort()
+            return
+        try:
+            call.feed(data)
+        except UpstreamProtocolError as error:
+            self._fail(error)
+            return
+        if call.between:
+            call.inform()
+        if call.complete:
+            self._done(call)
+        elif call.headed:
+            self._hold(call)
+        if call.headed:
+            call.wake()
+
+    def eof_received(self) -> None:
+        call = self._call
+        if call is None:
+            return
+        try:
+            call.eof()
+        except UpstreamProtocolError as error:
+            self._fail(error)
+        else:
+            self._done(call)
+            call.wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        call = self._call
+        if call is not None:
+            where = "in the middle of" if call.headed else "without"
+            self._fail(UpstreamProtocolError(f"broke the connection {where} an answer"), exc)
+        self._release_writer()
+        self._owner.gone(self)
+
+    def pause_writing(self) -> None:
+        self._congested = True
+
+    def resume_writing(self) -> None:
+        self._congested = False
+        self._release_writer()
+        if self._call is not None:
+            self._reckon()
+
+    def _write(self, data: bytes) -> None:
+        if data and self._transport is not None:
+            self._transport.write(data)
+
+    def _hold(self, call: Call) -> None:
+        """More is to come: not faster than the caller takes it."""
+        if call.buffered > HIGH_WATER and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        self._reckon()
+
+    def _done(self, call: Call) -> None:
+        self._call = None
+        self._served += 1
+        call.done()
+        if call.reusable and call.ended and self.open:
+            self.resume()
+            self._owner.idle(self)
+        else:
+            self.abort()
+
+    def _fail(self, error: UpstreamError, cause: BaseException | None = None) -> None:
+        call = self._call
+        self._call = None
+        if call is not None:
+            named = type(error)(f"upstream {self._name!r} {error}")
+            named.__cause__ = cause or error.__cause__
+            call.stale = self._served > 0 and not call.begun
+            if call.headed:
+                self._owner.broke_off(named)
+            call.fail(named)
+        self.abort()
+
+    def _release_writer(self) -> None:
+        if self._drain is not None and not self._drain.done():
+            self._drain.set_result(None)
+
+    def _reckon(self) -> None:
+        """Set the deadline anew: only what the upstream keeps us waiting for counts, not what a client does."""
+        call = self._call
+        if call is None:
+            return
+        if not call.ended:
+            wait = self._timeouts.idle if self._congested else inf
+        elif not call.headed:
+            wait = self._timeouts.response
+        else:
+            wait = inf if self._paused else self._timeouts.idle
+        self.deadline = monotonic() + wait

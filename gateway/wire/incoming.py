@@ -1,0 +1,172 @@
+"""Reads one answer of an HTTP/1.1 upstream: bytes in, an answer out. No transport, no clock.
+
+What must be known beside what llhttp knows: the answer to HEAD has no body; 1xx answers come before the final
+one; heads, trailers and chunk headers are bounded; what follows the end of an answer is not the next answer,
+because nothing was asked. Whatever an upstream sends, nothing but UpstreamProtocolError is raised.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from gateway.errors import UpstreamProtocolError
+
+if TYPE_CHECKING:
+    from gateway.core.asgi import Headers
+
+# nginx allows an answer's head 4 to 8 KB, Node 16 KB, Envoy 60 KB; a backend that needs more is broken.
+MAX_HEAD = 64 * 1024
+MAX_HEADERS = 256
+# More 1xx answers than any protocol needs: 102 comes every 20 s where it is used at all.
+MAX_INFORMATIONAL = 32
+
+
+class Incoming:
+    """An answer while it arrives; headers are the bytes that came.
+
+    `begun`: a byte of it was seen. `headed`: the final head is here. `complete`: all of it is.
+    `reusable`: the connection may carry another request after it. `between`: 1xx answers, to be taken away
+    by the owner. `buffered`: how much of the body waits for `take`.
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_informational",
+        "_parser",
+        "_pieces",
+        "_quiet",
+        "_without_body",
+        "_wrong",
+        "begun",
+        "between",
+        "buffered",
+        "complete",
+        "headed",
+        "headers",
+        "reason",
+        "reusable",
+        "status",
+        "trailers",
+    )
+
+    def __init__(self, method: bytes) -> None:
+        self.status = self.buffered = 0
+        self.reason = b""
+        self.headers: Headers = []
+        self.trailers: Headers = []
+        self.between: list[tuple[int, Headers]] = []
+        self.begun = self.headed = self.complete = self.reusable = False
+        self._pieces: list[bytes] = []
+        self._informational = self._quiet = 0
+        self._chunked = False
+        self._wrong = ""
+        self._without_body = method == b"HEAD"
+        self._parser = HttpResponseParser(self)
+
+    def feed(self, data: bytes) -> None:
+        """Read what came; not to be called again once complete, or after it raised UpstreamProtocolError."""
+        self.begun = True
+        if not self.headed and len(data) > MAX_HEAD:
+            self._feed(data[:MAX_HEAD])  # so that a head above the limit can't hide in one big read
+            data = data[MAX_HEAD:]
+        self._feed(data)
+        if self.complete:
+            del self._parser  # the parser holds our methods: a cycle that would wait for the collector
+
+    def eof(self) -> None:
+        """The upstream closes: the end of a body that has no other end, else UpstreamProtocolError."""
+        if not self.headed:
+            raise UpstreamProtocolError("closed the connection without an answer")
+        if self._chunked or any(name.lower() == b"content-length" for name, _ in self.headers):
+            raise UpstreamProtocolError("closed the connection in the middle of an answer")
+        self.complete = True
+        del self._parser
+
+    def take(self) -> bytes:
+        """The body as far as it is here and was not taken yet."""
+        pieces, self._pieces, self.buffered = self._pieces, [], 0
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _feed(self, data: bytes) -> None:
+        self._quiet += len(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            self._wrong = "switched protocols unasked"
+        except HttpParserError as error:
+            self.reusable = False
+            if not self.complete:
+                raise UpstreamProtocolError(f"sent what is not HTTP/1.1: {error}") from error
+        if self._quiet > MAX_HEAD and not self.complete:
+            self._wrong = f"sent headers above {MAX_HEAD} bytes"
+        if self._wrong:
+            raise UpstreamProtocolError(self._wrong)
+
+    # The parser calls these, and swallows what they raise: they only take note.
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self.reusable = False
+
+    def on_status(self, reason: bytes) -> None:
+        if not self.headed:
+            self.reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.headed:
+            self._trailer(name, value)
+            return
+        self.headers.append((name, value))
+        if len(name) == 17 and name.lower() == b"transfer-encoding":
+            self._chunked = True
+            if value.strip().lower() != b"chunked":
+                self._wrong = "used a transfer coding that it was not offered"
+
+    def on_headers_complete(self) -> None:
+        if self.complete:
+            return
+        status = self._parser.get_status_code()
+        if status < 200:
+            self._between(status)
+            return
+        self.status = status
+        self.headed = True
+        self._quiet = 0
+        if status > 599 or len(self.headers) > MAX_HEADERS:
+            self._wrong = f"sent status {status}" if status > 599 else f"sent more than {MAX_HEADERS} headers"
+        if self._without_body:
+            self._end()
+
+    def on_body(self, data: bytes) -> None:
+        if self.complete or not self.headed:
+            self.reusable = False
+            self._wrong = self._wrong if self.complete else "sent a body with a 1xx answer"
+            return
+        self._quiet = 0
+        self._pieces.append(data)
+        self.buffered += len(data)
+
+    def on_message_complete(self) -> None:
+        if self.headed and not self.complete:
+            self._end()
+
+    def _end(self) -> None:
+        self.complete = True
+        self.reusable = self._parser.should_keep_alive()
+
+    def _between(self, status: int) -> None:
+        self._informational += 1
+        if status < 100 or self._informational > MAX_INFORMATIONAL:
+            self._wrong = f"sent status {status}" if status < 100 else "sent too many 1xx answers"
+        self.between.append((status, self.headers))
+        self.headers = []
+        self.reason = b""
+
+    def _trailer(self, name: bytes, value: bytes) -> None:
+        if self.complete:
+            return
+        self.trailers.append((name, value))
+        if len(self.trailers) > MAX_HEADERS:
+            self._wrong = f"sent more than {MAX_HEADERS} trailers"

@@ -1,0 +1,82 @@
+"""Requests as bytes for an HTTP/1.1 upstream.
+
+The last check before the wire: whatever headers and targets the callers were given, what leaves here is one
+request, framed once, that a backend can't read as two. Knows nothing of connections.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from gateway.errors import ClientError
+
+if TYPE_CHECKING:
+    from gateway.core.asgi import Headers
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+_METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
+_TARGET = re.compile(rb"(?:/[!-~\x80-\xff]*|\*)")
+_CHUNKED = (b"Transfer-Encoding", b"chunked")
+
+
+def request_head(method: bytes, target: bytes, headers: Headers) -> bytes:
+    """Request line and headers. Raises ClientError for what is not HTTP/1.1."""
+    if _METHOD.fullmatch(method) is None:
+        raise ClientError(400, "bad_method", "the method is not a token")
+    if _TARGET.fullmatch(target) is None:
+        raise ClientError(400, "bad_target", "the request target is not a path")
+    return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, _lines(headers))
+
+
+def framed(headers: Headers, body: bytes | None, host: bytes) -> tuple[Headers, int | None]:
+    """Headers that frame `body` (None: to come), with a `Host`; and the length that they declare.
+
+    Raises ClientError where the given headers say otherwise.
+    """
+    length: int | None = None
+    missing_host = True
+    for name, value in headers:
+        size = len(name)
+        if size == 4 and name.lower() == b"host":
+            missing_host = False
+        elif size == 14 and name.lower() == b"content-length":
+            length = _declared(value, length)
+        elif size == 17 and name.lower() == b"transfer-encoding":
+            raise ClientError(400, "bad_framing", "the transfer encoding is decided for each hop")
+    if missing_host:
+        headers = [(b"Host", host), *headers]
+    if body is None:
+        return ([*headers, _CHUNKED] if length is None else headers), length
+    if length is None:
+        return ([*headers, (b"Content-Length", b"%d" % len(body))] if body else headers), len(body)
+    if length != len(body):
+        raise ClientError(400, "bad_framing", "the body is not as long as its content-length says")
+    return headers, length
+
+
+def _declared(value: bytes, before: int | None) -> int:
+    value = value.strip(b" \t")
+    if before is not None or not value.isdigit() or len(value) > 18:
+        raise ClientError(400, "bad_framing", "the content-length is not one number")
+    return int(value)
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk of a body; `data` is not empty, as that would end it."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def last_chunk(trailers: Headers) -> bytes:
+    """The end of a chunked body. Raises ClientError as `request_head`."""
+    if not trailers:
+        return LAST_CHUNK
+    return b"0\r\n%b\r\n" % _lines(trailers)
+
+
+def _lines(headers: Headers) -> bytes:
+    lines = b"%b\r\n" % b"\r\n".join(map(b": ".join, headers))
+    if lines.count(b"\n") != len(headers) or lines.count(b"\r") != len(headers) or b"\0" in lines:
+        raise ClientError(400, "bad_header", "a header holds a line break or NUL")
+    return lines

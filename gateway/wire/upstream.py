@@ -1,0 +1,141 @@
+"""A named REST backend: requests over pooled connections, sent again when that is safe, and counted.
+
+A request is sent again, once, only if its method is idempotent, its whole body is at hand, and the kept-alive
+connection that it was written to died before a byte of an answer came (RFC 9110 section 9.2.2).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from gateway.core.http import Answer
+from gateway.errors import UpstreamError, UpstreamProtocolError
+from gateway.wire.outgoing import framed, request_head
+from gateway.wire.pool import Pool
+
+if TYPE_CHECKING:
+    from gateway.core.asgi import Headers
+    from gateway.core.settings import UpstreamSettings
+    from gateway.core.stats import UpstreamStats
+    from gateway.wire.call import Call, Informational
+
+IDEMPOTENT = frozenset([b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"])
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class HttpUpstream:
+    """Implements gateway.plugin's StreamingUpstream over HTTP/1.1."""
+
+    def __init__(self, settings: UpstreamSettings, stats: UpstreamStats) -> None:
+        self.name = settings.name
+        self._stats = stats
+        self._pool = Pool(settings, stats)
+        self._base = settings.base_path.rstrip("/").encode()
+        fixed = None if settings.host_header in ("preserve", "upstream") else settings.host_header.encode()
+        self._default_host = fixed or authority(settings)
+        self.host = None if settings.host_header == "preserve" else self._default_host
+
+    def __repr__(self) -> str:
+        return f"<HttpUpstream {self.name!r}: {self._pool!r}>"
+
+    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int) -> Answer:
+        call = await self.request(method.encode(), target, headers, b"")
+        try:
+            body = call.whole
+            if body is None:
+                body = await self._collect(call, max_body)
+            if len(body) > max_body:
+                raise self._too_long(max_body)
+        finally:
+            call.close()
+        return Answer(status=call.status, headers=tuple(call.headers), body=body)
+
+    async def request(
+        self, method: bytes, target: bytes, headers: Headers, body: bytes, informational: Informational | None = None
+    ) -> Call:
+        headers, _ = framed(headers, body, self._default_host)
+        request = request_head(method, self._target(target), headers) + body
+        began = monotonic()
+        try:
+            connection = self._pool.take() or await self._pool.acquire()
+            call = connection.ask(method, request)
+            call.informational = informational
+            try:
+                await call.head()
+            except UpstreamError:
+                if not call.stale or method not in IDEMPOTENT:
+                    raise
+                call = await self._again(method, request, informational)
+        except UpstreamError as error:
+            self._stats.failures[error.code] += 1
+            raise
+        self._count(began, call.status, None)
+        return call
+
+    async def _again(self, method: bytes, request: bytes, informational: Informational | None) -> Call:
+        self._stats.retries += 1
+        connection = await self._pool.acquire()
+        call = connection.ask(method, request)
+        call.informational = informational
+        await call.head()
+        return call
+
+    async def open(
+        self,
+        method: bytes,
+        target: bytes,
+        headers: Headers,
+        informational: Informational | None = None,
+    ) -> Call:
+        headers, length = framed(headers, None, self._default_host)
+        head = request_head(method, self._target(target), headers)
+        try:
+            connection = self._pool.take() or await self._pool.acquire()
+        except UpstreamError as error:
+            self._stats.failures[error.code] += 1
+            raise
+        call = connection.begin(method, head, length)
+        call.informational = informational
+        call.on_head = partial(self._count, monotonic())
+        return call
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._pool.close()
+
+    def _count(self, began: float, status: int, error: UpstreamError | None) -> None:
+        """The head of an answer came, or will not."""
+        if error is not None:
+            self._stats.failures[error.code] += 1
+        else:
+            self._stats.answers[status] += 1
+            self._stats.seconds.observe(monotonic() - began)
+
+    def _target(self, target: bytes) -> bytes:
+        return target if target == b"*" else self._base + target
+
+    async def _collect(self, call: Call, max_body: int) -> bytes:
+        pieces: list[bytes] = []
+        size = 0
+        while piece := await call.read():
+            size += len(piece)
+            if size > max_body:
+                raise self._too_long(max_body)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _too_long(self, max_body: int) -> UpstreamProtocolError:
+        error = UpstreamProtocolError(f"upstream {self.name!r} sent a body above {max_body} bytes")
+        self._stats.failures[error.code] += 1
+        return error
+
+
+def authority(settings: UpstreamSettings) -> bytes:
+    """The upstream's own name, as in `Host`."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    default = settings.port == _DEFAULT_PORTS[settings.scheme]
+    name = host.encode() if host.isascii() else host.encode("idna")
+    return name if default else b"%b:%d" % (name, settings.port)
