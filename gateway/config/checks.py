@@ -7,15 +7,14 @@ are told together with those of single values.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 from gateway.config.certificates import tls_files_load
 from gateway.config.model import Admin, BrokerKeys, LiveKeys
 from gateway.config.nearest import did_you_mean, nearest
 from gateway.config.plugins import Kind, Model
+from gateway.config.routes import all_are_reached, names_differ, routes
 from gateway.config.tree import Finding, Path, Tree, Value, listing, mapping
 from gateway.config.values import split_host_port
-from gateway.core.route import Template, parse_template
 from gateway.errors import Problem
 
 
@@ -28,13 +27,6 @@ def check(tree: Tree, model: Model) -> list[Problem]:
     if "broker" in tree.value:
         found += _one_plugin(("broker",), tree.value["broker"], model.brokers, "broker", BrokerKeys)
     return [tree.problem(path, message) for path, message in found]
-
-
-def routes(tree: Tree) -> Iterator[tuple[Path, Mapping[str, Value]]]:
-    """Every route that is a mapping, with its path in the tree."""
-    for index, route in enumerate(listing(tree.value.get("routes"))):
-        if isinstance(route, dict):
-            yield ("routes", index), route
 
 
 def _one_plugin(
@@ -59,57 +51,6 @@ def _upstreams_exist(tree: Tree) -> Iterator[Finding]:
         name = route.get("upstream")
         if isinstance(name, str) and name and name not in known:
             yield (*path, "upstream"), f"no upstream is called {name!r}{did_you_mean(nearest(name, known))}"
-
-
-def _names_differ(tree: Tree) -> Iterator[Finding]:
-    first: dict[str, Path] = {}
-    for path, route in routes(tree):
-        name = route.get("name")
-        if not isinstance(name, str):
-            continue
-        if name in first:
-            yield (*path, "name"), f"another route is called {name!r} too, at {tree.mark(first[name])}"
-        first.setdefault(name, (*path, "name"))
-
-
-@dataclass(frozen=True, slots=True)
-class _Reach:
-    """What one route takes; no methods: all."""
-
-    path: Path
-    template: Template
-    methods: frozenset[str]
-    host: str | None
-
-    def covers(self, other: _Reach) -> bool:
-        methods = not self.methods or (bool(other.methods) and other.methods <= self.methods)
-        return methods and self.host in (None, other.host) and self.template.covers(other.template)
-
-
-def implied(methods: list[str]) -> frozenset[str]:
-    """The methods of a route: whatever answers GET answers HEAD (RFC 9110 section 9.1)."""
-    return frozenset(methods) | ({"HEAD"} if "GET" in methods else frozenset())
-
-
-def _reaches(tree: Tree) -> Iterator[_Reach]:
-    for path, route in routes(tree):
-        text, host = route.get("path"), route.get("host")
-        try:
-            template = parse_template(text if isinstance(text, str) else "")
-        except ValueError:
-            continue
-        methods = [method for method in listing(route.get("methods")) if isinstance(method, str)]
-        yield _Reach(path, template, implied(methods), host.lower() if isinstance(host, str) else None)
-
-
-def _all_are_reached(tree: Tree) -> Iterator[Finding]:
-    before: list[_Reach] = []
-    for reach in _reaches(tree):
-        first = next((earlier for earlier in before if earlier.covers(reach)), None)
-        if first is not None:
-            where = tree.mark((*first.path, "path"))
-            yield (*reach.path, "path"), f"never reached: {first.template} at {where} answers all of it first"
-        before.append(reach)
 
 
 def _live_routes_allow_get(tree: Tree) -> Iterator[Finding]:
@@ -199,8 +140,8 @@ _OWN_KEYS: Mapping[tuple[int | str, int | str], type[LiveKeys | BrokerKeys]] = {
 }
 _CHECKS: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     _upstreams_exist,
-    _names_differ,
-    _all_are_reached,
+    names_differ,
+    all_are_reached,
     _live_routes_allow_get,
     _item_mode_has_items,
     _pools_hold_their_idle,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from urllib.parse import urlsplit
 
-from gateway.config.checks import implied
 from gateway.config.model import (
     Admin,
     BrokerKeys,
@@ -20,6 +18,7 @@ from gateway.config.model import (
     Upstream,
 )
 from gateway.config.plugins import used
+from gateway.config.routes import implied, route_names
 from gateway.config.tree import Tree
 from gateway.core import settings
 from gateway.core.route import parse_template
@@ -27,28 +26,16 @@ from gateway.core.route import parse_template
 
 def complete(config: ConfigKeys) -> ConfigKeys:
     """The same configuration with the defaults that depend on other keys."""
-    named = dict(zip(map(id, config.routes), _names(config.routes), strict=True))
+    names = route_names([(route.name, route.path, route.methods or [], route.host) for route in config.routes])
     routes = [
-        route.model_copy(update={"name": named[id(route)], "live": route.live and _complete_live(route.live)})
-        for route in config.routes
+        route.model_copy(update={"name": name, "live": route.live and _complete_live(route.live)})
+        for name, route in zip(names, config.routes, strict=True)
     ]
     upstreams = {
         name: upstream.model_copy(update={"pool": _complete_pool(upstream.pool)})
         for name, upstream in config.upstreams.items()
     }
     return config.model_copy(update={"routes": routes, "upstreams": upstreams, "include": None})
-
-
-def _names(routes: list[RouteKeys]) -> list[str]:
-    """The given name, else the path, told apart by methods and host where several routes share it."""
-    paths = Counter(route.path for route in routes)
-    names: list[str] = []
-    for route in routes:
-        shared = paths[route.path] > 1
-        methods = ",".join(route.methods or ()) if shared else ""
-        host = (route.host or "") if shared else ""
-        names.append(route.name or f"{methods} {host}{route.path}".strip())
-    return names
 
 
 def _complete_live(live: LiveKeys) -> LiveKeys:

@@ -55,7 +55,7 @@ def _deepest(details: list[ErrorDetails], tree: Tree) -> Iterator[ErrorDetails]:
     """Of a union's branches, those that went furthest: the others were never meant."""
     paths = [place(tree, detail["loc"]) for detail in details]
     for detail, path in zip(details, paths, strict=True):
-        branched = len(detail["loc"]) > len(path) and detail["type"] != "missing"
+        branched = len(detail["loc"]) > len(path) and detail["type"] != "missing" and "[key]" not in detail["loc"]
         if not (branched and any(len(other) > len(path) and other[: len(path)] == path for other in paths)):
             yield detail
 

@@ -25,6 +25,7 @@ from gateway.config.values import (
     OrText,
     PathTemplate,
     Text,
+    TextList,
     Texts,
     at_least,
 )
@@ -124,7 +125,7 @@ class Items(Section):
     """JMESPath of the list in the answer; without it the answer is the list"""
     key: Texts = Field(default=["id"])
     """the field, or fields together, that identify an item"""
-    ignore: list[Text] = Field(default=[])
+    ignore: TextList = Field(default=[])
     """fields whose change is no change"""
 
 

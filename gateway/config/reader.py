@@ -46,12 +46,12 @@ for _name, (_form, _first) in _SCALARS.items():
 
 def read(file: str, data: bytes) -> tuple[Tree, list[Problem]]:
     """One file's tree, and its mistakes that leave a tree to go on with; raises ConfigError for the others."""
+    text = _decode(file, data)
     try:
-        text = _decode(file, data)
         mistakes = list(_refused(file, text))
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        raise ConfigError([_syntax(file, error)]) from None
+        raise ConfigError([_syntax(file, text, error)]) from None
     except yaml.YAMLError as error:
         raise ConfigError([Problem(file, 1, 1, "", f"not YAML: {' '.join(str(error).split())}")]) from None
     reader = _Reader(file)
@@ -76,9 +76,11 @@ def _decode(file: str, data: bytes) -> str:
         raise ConfigError([Problem(file, line, column, "", "the file is not UTF-8 text")]) from None
 
 
-def _syntax(file: str, error: yaml.MarkedYAMLError) -> Problem:
+def _syntax(file: str, text: str, error: yaml.MarkedYAMLError) -> Problem:
     where = _where(file, error.problem_mark or error.context_mark)
     problem = " ".join((error.problem or "syntax error").split())
+    if "${" in "".join(text.splitlines()[where.line - 1 : where.line]):
+        problem += "; inside { } and [ ], ${...} needs quotes"
     for theirs, ours in _SYNTAX:
         if theirs in problem:
             return Problem(*where, "", ours)
@@ -154,7 +156,7 @@ class _Reader:
         if not isinstance(node, yaml.ScalarNode):
             self._report(node, path, "a key must be text, not a list or a mapping")
         elif node.tag.endswith(":str"):
-            if node.value != "<<" or node.style is not None:
+            if node.value != "<<" or node.style:
                 return str(node.value)
             self._report(node, path, "merge keys (<<) are not used here: write the keys out, or alias a whole value")
         else:

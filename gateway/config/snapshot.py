@@ -50,9 +50,9 @@ def effective(path: str, environ: Mapping[str, str]) -> str:
     """The configuration as it takes effect, in YAML: merged, expanded, defaults filled in, secrets hidden."""
     checked = _checked(path, environ)
     shown = checked.config.model_dump(mode="json", by_alias=True, exclude_none=True)
-    for hidden in sorted(checked.tree.hidden, key=str):
+    for hidden in checked.tree.hidden:
         _put(shown, hidden, HIDDEN)
-    return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.safe_dump(checked.tree.blotted(shown), sort_keys=False, allow_unicode=True, width=100)
 
 
 def _checked(path: str, environ: Mapping[str, str]) -> _Checked:

@@ -60,9 +60,20 @@ class Tree:
 
     def problem(self, path: Path, message: str, *, key: bool = False) -> Problem:
         """A mistake at a value, or at its key."""
-        for secret in self.secrets:
-            message = message.replace(secret, HIDDEN)
-        return Problem(*self.mark(path, key=key), show(path), message)
+        return Problem(*self.mark(path, key=key), show(path), self._blot(message))
+
+    def blotted(self, value: Value) -> Value:
+        """The value with every secret text in it made unreadable."""
+        if isinstance(value, dict):
+            return {key: self.blotted(part) for key, part in value.items()}
+        if isinstance(value, list):
+            return [self.blotted(part) for part in value]
+        return self._blot(value) if isinstance(value, str) else value
+
+    def _blot(self, text: str) -> str:
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            text = text.replace(secret, HIDDEN)
+        return text
 
     def beside(self, path: Path, name: str) -> str:
         """A file named at `path`, seen from the configuration file that names it."""

@@ -26,6 +26,7 @@ _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})", re.ASCII)
 _METHOD = re.compile(r"[A-Z][A-Z0-9!#$%&'*+.^_`|~-]{0,31}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _LABEL = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+_PREFIX = re.compile(r"(Bad|Invalid) jmespath expression: ")
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 
 
@@ -90,13 +91,14 @@ def _expression(text: str) -> str:
         jmespath.compile(text)
     except JMESPathError as error:
         reason = str(error).splitlines()[0].partition(", for expression")[0]
-        raise ValueError(f"not a JMESPath expression: {reason.rstrip(':')}") from None
+        reason = _PREFIX.sub("", reason).rstrip(":")
+        raise ValueError(f"not a JMESPath expression: {reason[:1].lower()}{reason[1:]}") from None
     return text
 
 
 def _method(text: str) -> str:
     if text != text.upper():
-        raise ValueError(f"methods are written in upper case: {text.upper()}")
+        raise ValueError("methods are written in upper case, as in GET")
     if not _METHOD.fullmatch(text):
         raise ValueError("expected a method, as in GET")
     return text
@@ -185,4 +187,5 @@ Name = Annotated[
     str, AfterValidator(_matches(_NAME, "a name is 1 to 64 letters, digits, dots, hyphens and underscores"))
 ]
 Texts = Annotated[list[Text], AfterValidator(_several), BeforeValidator(_listed), OrText()]
+TextList = Annotated[list[Text], BeforeValidator(_listed), OrText()]
 Distinct = AfterValidator(_several)
