@@ -34,9 +34,7 @@ class Accounts:
     def add(self, name: str, password: str) -> None:
         salt = secrets.token_bytes(16)
         with self._db:
-            self._db.execute(
-                "INSERT INTO users VALUES (?, ?, ?)", (name, salt, hash_password(password, salt))
-            )
+            self._db.execute("INSERT INTO users VALUES (?, ?, ?)", (name, salt, hash_password(password, salt)))
 
     def secret(self, name: str) -> tuple[bytes, bytes]:
         """Salt and hash of a user; an unknown name has some that no password fits, and takes as long."""

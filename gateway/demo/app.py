@@ -114,9 +114,7 @@ async def _conflict(_: Request, error: Exception) -> Response:
 async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    return refusal(
-        Refusal(status, status.phrase.lower().replace(" ", "_"), status.description, error.headers)
-    )
+    return refusal(Refusal(status, status.phrase.lower().replace(" ", "_"), status.description, error.headers))
 
 
 async def _gone(_: Request, error: Exception) -> Response:

@@ -44,14 +44,10 @@ class Logins:
     async def login(self, request: Request) -> Response:
         """Sets the session cookie. A form comes from a page, so that it is sent back to one."""
         from_page = content_type(request) == _FORM
-        credentials = (
-            _from_form(await read_body(request)) if from_page else await read_form(request, Credentials)
-        )
+        credentials = _from_form(await read_body(request)) if from_page else await read_form(request, Credentials)
         token = await self._open(credentials)
         response = (
-            RedirectResponse("/", 303)
-            if from_page
-            else show(request, {"user": credentials.user}, headers=PRIVATE)
+            RedirectResponse("/", 303) if from_page else show(request, {"user": credentials.user}, headers=PRIVATE)
         )
         response.set_cookie(COOKIE, token, max_age=int(LIFETIME), httponly=True, samesite="lax")
         return response

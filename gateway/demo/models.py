@@ -10,9 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-Text = Annotated[
-    str, Meta(min_length=1, max_length=80, pattern=r"\A[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*\S)?\Z")
-]
+Text = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"\A[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*\S)?\Z")]
 Size = Literal["XS", "S", "M", "L", "XL", "XXL"]
 Cents = Annotated[int, Meta(ge=0, le=1_000_000)]
 Stock = Annotated[int, Meta(ge=0, le=100_000)]

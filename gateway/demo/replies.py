@@ -27,9 +27,7 @@ T = TypeVar("T")
 class Refusal(Exception):
     """A request that the shop refuses."""
 
-    def __init__(
-        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
@@ -46,9 +44,7 @@ def etag(value: object) -> str:
     return _tag(msgspec.json.encode(value))
 
 
-def show(
-    request: Request, value: object, *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
+def show(request: Request, value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A value as JSON; 304 where the client has it already."""
     return whole(request, msgspec.json.encode(value), "application/json", status=status, headers=headers)
 

@@ -31,9 +31,7 @@ def arguments() -> argparse.ArgumentParser:
         prog="python -m gateway.demo.shop", description="A legacy shop: plain REST over SQLite."
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument(
-        "--port", type=int, default=9000, help="port, 0 for any free one (default: %(default)s)"
-    )
+    parser.add_argument("--port", type=int, default=9000, help="port, 0 for any free one (default: %(default)s)")
     parser.add_argument("--db", default=":memory:", help="SQLite file (default: in memory, gone at the end)")
     parser.add_argument("--until-eof", action="store_true", help="also stop when standard input ends")
     return parser

@@ -88,8 +88,7 @@ class Store:
 
     def shirts(self, *, size: str | None = None, colour: str | None = None) -> list[Shirt]:
         rows = self._db.execute(
-            "SELECT * FROM shirts"
-            " WHERE size = coalesce(?, size) AND colour = coalesce(?, colour) ORDER BY id",
+            "SELECT * FROM shirts WHERE size = coalesce(?, size) AND colour = coalesce(?, colour) ORDER BY id",
             (size, colour),
         )
         return [convert(dict(row), Shirt) for row in rows]
