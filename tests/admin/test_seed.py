@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from gateway.admin.seed import FAILURES, REASONS, seed
+from gateway.core.codes import TOO_SLOW
+from gateway.core.settings import Gateway
+from gateway.core.stats import Stats
+from gateway.errors import UpstreamTimeout
+
+
+def test_everything_that_is_configured_is_there_with_zeros(settings: Gateway) -> None:
+    stats = Stats()
+    seed(stats, settings, ("websocket", "sse"))
+    assert set(stats.routes) == {"/api/shirts", "/**"}
+    assert set(stats.upstreams) == {"shop"}
+    live, plain = stats.routes["/api/shirts"], stats.routes["/**"]
+    assert set(live.streams) == {"websocket", "sse"}
+    assert live.polls == {"changed": 0, "unchanged": 0, "not_modified": 0, "error": 0, "refused": 0}
+    assert live.events["created"] == 0
+    assert dict(live.requests) == {("GET", 200): 0}
+    assert dict(plain.requests) == {("GET", 200): 0, ("POST", 200): 0}
+    assert not plain.streams
+    assert not plain.polls
+
+
+def test_counts_that_are_there_already_stay(settings: Gateway) -> None:
+    stats = Stats()
+    stats.routes["/api/shirts"].polls["changed"] += 3
+    seed(stats, settings, ())
+    assert stats.routes["/api/shirts"].polls["changed"] == 3
+
+
+def test_the_reasons_are_those_of_the_codes_and_errors() -> None:
+    assert TOO_SLOW.label in REASONS
+    assert UpstreamTimeout.code in FAILURES
+    assert len(set(REASONS)) == len(REASONS) >= 10
