@@ -70,7 +70,7 @@ def judge(answer: Answer, *, conditional: bool, has_state: bool, now: float) -> 
     if status == 304 and conditional:
         return False
     if status in (401, 403) or (status in (404, 410) and not has_state):
-        raise Refused(status)
+        raise Refused(status, [header for header in answer.headers if header[0].lower() == b"www-authenticate"])
     raise Failed(_why(status), status, _retry_after(answer, now) if status in (429, 503) else None)
 
 

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pytest
+from gateway_plugins.codecs.json import JsonOptions
+from gateway_plugins.codecs.json import plugin as json_plugin
+from gateway_plugins.sources.poll import PollOptions, plugin
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from gateway.plugin import Context, Headers, Request, Share, Source
+from gateway.testing.clock import ManualClock
+
+
+def source(**options: object) -> Source:
+    clock = ManualClock()
+    codec = json_plugin.make(JsonOptions(), Context(clock=clock))
+    return plugin.make(PollOptions.model_validate(options), Context(clock=clock, codecs={"json": codec}))
+
+
+def share(headers: Headers, **options: object) -> Share:
+    request = Request(kind="http", method="GET", target=b"/", headers=tuple(headers), params={}, options={})
+    return source(**options).share(request)
+
+
+ACCEPT = (b"accept", b"application/json")
+
+
+def test_the_usual_credentials_are_forwarded_and_nothing_else() -> None:
+    headers = [
+        (b"Host", b"gateway"),
+        (b"Cookie", b"session=1"),
+        (b"X-Api-Key", b"k"),
+        (b"AUTHORIZATION", b"Bearer t"),
+        (b"Accept", b"text/event-stream"),
+        (b"If-None-Match", b'"x"'),
+    ]
+    assert share(headers).headers == [(b"authorization", b"Bearer t"), (b"cookie", b"session=1"), ACCEPT]
+
+
+def test_headers_that_the_operator_names_are_forwarded_instead() -> None:
+    headers = [(b"Cookie", b"session=1"), (b"X-Api-Key", b"k")]
+    assert share(headers, credentials={"forward": ["X-API-Key"]}).headers == [(b"x-api-key", b"k"), ACCEPT]
+
+
+def test_no_credentials_make_one_channel_for_all() -> None:
+    one = share([(b"authorization", b"Bearer 1")], credentials="none")
+    two = share([(b"cookie", b"a=b")], credentials="none")
+    assert one == two
+    assert one.headers == [ACCEPT]
+
+
+def test_equal_credentials_share() -> None:
+    one = share([(b"Cookie", b"a=b"), (b"Authorization", b"Bearer t"), (b"user-agent", b"x")])
+    two = share([(b"authorization", b"Bearer t"), (b"accept-language", b"de"), (b"cookie", b"a=b")])
+    assert one == two
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ([(b"authorization", b"Bearer t")], [(b"authorization", b"Bearer T")]),
+        ([(b"authorization", b"Bearer t")], [(b"authorization", b"Bearer  t")]),
+        ([(b"authorization", b"")], []),
+        ([(b"authorization", b"a")], [(b"cookie", b"a")]),
+        ([(b"authorization", b"a"), (b"authorization", b"b")], [(b"authorization", b"b"), (b"authorization", b"a")]),
+        ([(b"authorization", b"a"), (b"authorization", b"b")], [(b"authorization", b"a")]),
+        ([(b"authorization", b"ab"), (b"cookie", b"c")], [(b"authorization", b"a"), (b"cookie", b"bc")]),
+        ([(b"authorization", b"a\0cookieb")], [(b"authorization", b"a"), (b"cookie", b"b")]),
+    ],
+)
+def test_other_credentials_never_share(one: Headers, two: Headers) -> None:
+    assert share(one).key != share(two).key
+
+
+HEADERS = st.lists(
+    st.tuples(st.sampled_from([b"authorization", b"Cookie", b"x-api-key"]), st.binary(max_size=3)), max_size=4
+)
+
+
+@given(HEADERS, HEADERS)
+def test_the_key_is_that_of_what_goes_upstream(one: Headers, two: Headers) -> None:
+    first, second = share(one), share(two)
+    assert (first.key == second.key) == (first.headers == second.headers)
+
+
+def test_the_key_is_a_digest() -> None:
+    key = share([(b"authorization", b"Bearer t")]).key
+    encoded = (13).to_bytes(8, "big") + b"authorization" + (8).to_bytes(8, "big") + b"Bearer t"
+    assert key == sha256(encoded).digest()
+
+
+def test_cookies_in_pieces_become_one() -> None:
+    pieces = share([(b"cookie", b"a=1"), (b"authorization", b"x"), (b"cookie", b"b=2")])
+    assert pieces.headers == [(b"authorization", b"x"), (b"cookie", b"a=1; b=2"), ACCEPT]
+    assert pieces == share([(b"cookie", b"a=1; b=2"), (b"authorization", b"x")])
+
+
+def test_defaults() -> None:
+    options = PollOptions()
+    assert options == PollOptions.model_validate(
+        {
+            "interval": "5s",
+            "jitter": "10%",
+            "credentials": "forward",
+            "max_body": "5MB",
+            "tolerate": 2,
+            "max_backoff": "60s",
+        }
+    )
+
+
+def test_an_interval_may_be_longer_than_the_default_backoff() -> None:
+    assert PollOptions.model_validate({"interval": "1h"}).interval == 3600
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"interval": "99ms"}, "must be at least 100ms"),
+        ({"interval": 5}, "expected a duration"),
+        ({"max_backoff": "1ms"}, "must be at least 100ms"),
+        ({"jitter": "51%"}, "a percentage from 0% to 50%"),
+        ({"jitter": 0.1}, "a percentage from 0% to 50%"),
+        ({"tolerate": -1}, "greater than or equal to 0"),
+        ({"tolerate": "2"}, "valid integer"),
+        ({"max_body": "1B"}, "from 1KB to 1GB"),
+        ({"max_body": "2GB"}, "from 1KB to 1GB"),
+        ({"credentials": "all"}, "expected forward, none, or"),
+        ({"credentials": None}, "expected forward, none, or"),
+        ({"credentials": ["cookie"]}, "expected forward, none, or"),
+        ({"credentials": {"forward": ["X Api Key"]}}, "expected the name of a header"),
+        ({"credentials": {"forward": ["X-Key: 1"]}}, "expected the name of a header"),
+        ({"credentials": {"forward": ["Host"]}}, "belongs to the poll itself"),
+        ({"credentials": {"forward": ["if-none-match"]}}, "belongs to the poll itself"),
+        ({"credentials": {"forward": ["Transfer-Encoding"]}}, "belongs to the poll itself"),
+        ({"credentials": {"forwards": []}}, "Field required"),
+        ({"every": "5s"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_options_that_are_wrong(options: dict[str, object], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        PollOptions.model_validate(options)
+
+
+def test_the_schema_shows_both_forms_of_credentials() -> None:
+    schema = PollOptions.model_json_schema()
+    assert schema["$defs"]["Credentials"]["anyOf"][0] == {"enum": ["forward", "none"]}
+    assert schema["properties"]["jitter"]["pattern"]
