@@ -19,7 +19,7 @@ from gateway.plugin.options import Duration, Options, Size
 from gateway.plugin.registry import BrokerPlugin, CodecPlugin, Plugin, SourcePlugin, TransportPlugin
 from gateway.plugin.source import PollResult, Publisher, Refused, Share, Source, Status, Target
 from gateway.plugin.transport import Connection, Encoding, Transport
-from gateway.plugin.upstream import Upstream
+from gateway.plugin.upstream import Informational, StreamingUpstream, Upstream, UpstreamCall
 
 __all__ = [
     "BAD_MESSAGE",
@@ -42,6 +42,7 @@ __all__ = [
     "Event",
     "Header",
     "Headers",
+    "Informational",
     "Json",
     "Options",
     "Plugin",
@@ -55,10 +56,12 @@ __all__ = [
     "Source",
     "SourcePlugin",
     "Status",
+    "StreamingUpstream",
     "Target",
     "Transport",
     "TransportPlugin",
     "Upstream",
+    "UpstreamCall",
     "UpstreamError",
     "backoff",
     "jittered",

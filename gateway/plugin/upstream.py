@@ -80,10 +80,11 @@ class StreamingUpstream(Upstream, Protocol):
         body: bytes,
         informational: Informational | None = None,
     ) -> UpstreamCall:
-        """One request with its whole body, until the head of its answer. The caller must close the call.
+        """One request with its whole body. The caller must close the call.
 
-        Sent again, once, when the method is idempotent and a kept-alive connection turned out to be dead.
-        Safe to cancel, as `fetch`.
+        Returns with the head of the answer; when that is slow to come, without it (`headed` is false):
+        time to watch the client while waiting for `head`. Sent again, once, when the method is
+        idempotent and a kept-alive connection turned out to be dead. Safe to cancel, as `fetch`.
         """
 
     async def open(

@@ -23,19 +23,40 @@ Informational: TypeAlias = Callable[[int, Headers], None]  # is told each 1xx an
 
 
 class Call(Incoming):
-    """`ended`: the request is sent. `stale`: a kept-alive connection died before a byte of an answer came."""
+    """`ended`: the request is sent. `stale`: a kept-alive connection died before a byte of an answer came.
 
-    __slots__ = ("_connection", "_error", "_left", "_waiter", "ended", "informational", "on_head", "stale")
+    `slow`: the owner of the connection has come by more than once since the call began.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_error",
+        "_left",
+        "_visited",
+        "_waiter",
+        "ended",
+        "informational",
+        "on_head",
+        "slow",
+        "stale",
+    )
 
     def __init__(self, method: bytes, connection: Connection, left: int | None) -> None:
         super().__init__(method)
-        self.ended = self.stale = False
+        self.ended = self.stale = self.slow = self._visited = False
         self.informational: Informational | None = None
         self.on_head: Callable[[int, UpstreamError | None], None] | None = None
         self._connection: Connection | None = connection
         self._left = left  # bytes of the body to come; None: it is chunked
         self._error: UpstreamError | None = None
         self._waiter: asyncio.Future[None] | None = None
+
+    async def soon(self) -> None:
+        """Wait for the head, or until the call is slow. Raises UpstreamError."""
+        while not (self.headed or self.slow):
+            if self._error is not None:
+                raise self._error
+            await self._news()
 
     async def head(self) -> None:
         while not self.headed and self._error is None:
@@ -97,6 +118,13 @@ class Call(Incoming):
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+    def visit(self) -> None:
+        """Time goes by."""
+        self.slow = self._visited
+        self._visited = True
+        if self.slow and not self.headed:
+            self.wake()
 
     def inform(self) -> None:
         """Pass the 1xx answers on."""

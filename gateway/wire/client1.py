@@ -1,8 +1,8 @@
 """One HTTP/1.1 connection to an upstream; it carries one call at a time.
 
-It trusts nothing: bytes that nobody asked for, an answer that ends before its request, an call that is given
-up, each closes it. It has no timer: `deadline` says when it has waited too long, and its owner looks at that now
-and then. It knows nothing of pools, retries or statistics.
+It trusts nothing: bytes that nobody asked for, an answer that ends before its request, a call that is given up,
+each closes it. It has no timer: its owner visits it now and then, and a deadline says when it has waited too long.
+It knows nothing of pools, retries or statistics.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ class Owner(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """`deadline` is in seconds of time.monotonic; when it is over, the owner calls `expire`."""
+    """An open connection is idle, or busy with one call; deadlines are in seconds of time.monotonic."""
 
     __slots__ = (
         "_call",
         "_congested",
+        "_deadline",
         "_drain",
         "_name",
         "_owner",
@@ -51,11 +52,10 @@ class Connection(asyncio.Protocol):
         "_served",
         "_timeouts",
         "_transport",
-        "deadline",
     )
 
     def __init__(self, name: str, timeouts: Timeouts, owner: Owner) -> None:
-        self.deadline = inf
+        self._deadline = inf
         self._name = name
         self._timeouts = timeouts
         self._owner = owner
@@ -78,14 +78,14 @@ class Connection(asyncio.Protocol):
         """Write a whole request."""
         call = self._call = Call(method, self, 0)
         call.ended = True
-        self.deadline = monotonic() + self._timeouts.response
+        self._deadline = monotonic() + self._timeouts.response
         self._write(request)
         return call
 
     def begin(self, method: bytes, head: bytes, left: int | None) -> Call:
         """Write the head of a request whose body of `left` bytes (None: chunked) will follow."""
         call = self._call = Call(method, self, left)
-        self.deadline = inf
+        self._deadline = inf
         self._write(head)
         return call
 
@@ -128,10 +128,16 @@ class Connection(asyncio.Protocol):
 
     def rest(self, seconds: float) -> None:
         """Be idle, for so long at most."""
-        self.deadline = monotonic() + seconds
+        self._deadline = monotonic() + seconds
 
-    def expire(self) -> None:
-        """The deadline is over."""
+    def visit(self, now: float) -> None:
+        """The owner comes by, every now and then."""
+        if self._deadline < now:
+            self._expire()
+        elif self._call is not None:
+            self._call.visit()
+
+    def _expire(self) -> None:
         call, limits = self._call, self._timeouts
         if call is None:
             self.abort()
@@ -244,4 +250,4 @@ class Connection(asyncio.Protocol):
             wait = self._timeouts.response
         else:
             wait = inf if self._paused else self._timeouts.idle
-        self.deadline = monotonic() + wait
+        self._deadline = monotonic() + wait

@@ -187,8 +187,8 @@ class Pool:
     def _sweep(self) -> None:
         self._timer = None
         now = monotonic()
-        for connection in [each for each in self._all if each.deadline < now]:
-            connection.expire()
+        for connection in list(self._all):
+            connection.visit(now)
         while self._waiting and self._waiting[0][0] < now:
             _, future = self._waiting.popleft()
             if not future.done():

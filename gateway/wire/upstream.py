@@ -44,6 +44,7 @@ class HttpUpstream:
     async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int) -> Answer:
         call = await self.request(method.encode(), target, headers, b"")
         try:
+            await call.head()
             body = call.whole
             if body is None:
                 body = await self._collect(call, max_body)
@@ -64,7 +65,7 @@ class HttpUpstream:
             call = connection.ask(method, request)
             call.informational = informational
             try:
-                await call.head()
+                await call.soon()
             except UpstreamError:
                 if not call.stale or method not in IDEMPOTENT:
                     raise
@@ -72,7 +73,10 @@ class HttpUpstream:
         except UpstreamError as error:
             self._stats.failures[error.code] += 1
             raise
-        self._count(began, call.status, None)
+        if call.headed:
+            self._count(began, call.status, None)
+        else:
+            call.on_head = partial(self._count, began)
         return call
 
     async def _again(self, method: bytes, request: bytes, informational: Informational | None) -> Call:
@@ -80,7 +84,7 @@ class HttpUpstream:
         connection = await self._pool.acquire()
         call = connection.ask(method, request)
         call.informational = informational
-        await call.head()
+        await call.soon()
         return call
 
     async def open(
