@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -178,3 +179,19 @@ def test_the_documentation_lists_exactly_these_metrics() -> None:
     exposed = set(re.findall(r"^# TYPE (tidegate_\w+)", text, re.MULTILINE))
     documented = set(re.findall(r"^\| `(tidegate_\w+)", OPERATIONS.read_text(), re.MULTILINE))
     assert documented == exposed
+
+
+def test_a_scrape_in_a_thread_is_not_disturbed_by_new_series() -> None:
+    stats = busy()
+    collectors = registry(stats, "0123abcd", lambda: 0)
+    with ThreadPoolExecutor(1) as executor:
+        scrapes = [executor.submit(generate_latest, collectors) for _ in range(30)]
+        number = 0
+        while not scrapes[-1].done():
+            number = (number + 1) % 500
+            route = stats.routes[f"/{number}"]
+            route.requests["GET", number] += 1
+            route.streams[f"t{number}"].closed[f"r{number}"] += 1
+            stats.upstreams[f"u{number}"].answers[number] += 1
+            stats.refused[f"r{number}"] += 1
+        assert all(scrape.result().endswith(b"\n") for scrape in scrapes)
