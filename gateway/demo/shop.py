@@ -13,6 +13,7 @@ import socket
 import sqlite3
 import sys
 import time
+from contextlib import ExitStack, closing
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
@@ -31,7 +32,7 @@ def arguments() -> argparse.ArgumentParser:
         prog="python -m gateway.demo.shop", description="A legacy shop: plain REST over SQLite."
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=9000, help="port, 0 for any free one (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=9000, help="port, 0 for any free one (default: %(default)s)")
     parser.add_argument("--db", default=":memory:", help="SQLite file (default: in memory, gone at the end)")
     parser.add_argument("--until-eof", action="store_true", help="also stop when standard input ends")
     return parser
@@ -40,20 +41,25 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM. Exit codes: 0 stopped, 1 could not start, 2 usage."""
     options = arguments().parse_args(argv)
-    try:
-        db = connect(options.db)
-        seed(db)
-        listener = socket.create_server((options.host, options.port))
-    except (OSError, OverflowError, sqlite3.Error) as error:
-        print(f"shop: cannot start: {error}", file=sys.stderr)
-        return 1
-    host, port = listener.getsockname()[:2]
-    print(f"shop: http://{host}:{port}", flush=True)
-    try:
+    with ExitStack() as stack:
+        try:
+            db = stack.enter_context(closing(connect(options.db)))
+            seed(db)
+            listener = socket.create_server((options.host, options.port))
+        except (OSError, sqlite3.Error) as error:
+            print(f"shop: cannot start: {error}", file=sys.stderr)
+            return 1
+        host, port = listener.getsockname()[:2]
+        print(f"shop: http://{host}:{port}", flush=True)
         asyncio.run(_run(db, listener, until_eof=options.until_eof))
-    finally:
-        db.close()
     return 0
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise ValueError(text)
+    return port
 
 
 async def _run(db: sqlite3.Connection, listener: socket.socket, *, until_eof: bool) -> None:
