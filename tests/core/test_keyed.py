@@ -85,6 +85,11 @@ def test_keys_of_different_types_are_different_keys() -> None:
     assert len(identified) == len(items)
 
 
+@pytest.mark.parametrize(("old", "new"), [(True, 1), (1.0, 1), (1, "1")])
+def test_a_key_of_another_type_is_another_item(old: Json, new: Json) -> None:
+    assert [kind for kind, _ in events([{"id": old}], [{"id": new}])] == ["deleted", "created"]
+
+
 def test_composite_keys_do_not_run_together() -> None:
     items: list[Json] = [{"a": "x", "b": "yz"}, {"a": "xy", "b": "z"}]
     assert len(identify(items, ("a", "b"))) == 2

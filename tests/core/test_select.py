@@ -46,6 +46,7 @@ def test_a_failing_expression_does_not_show_the_data(document: Json) -> None:
     ("expression", "document"),
     [
         ("[].to_number(@)", ["nan"]),
+        ("[].to_number(@)", ["1.5", "nan", "2.5"]),
         ("[].{price: to_number(price)}", [{"price": "1"}, {"price": "-inf"}]),
         ("sum(@)", [1e308, 1e308]),
         ("avg(@)", [1e308, 1e308]),

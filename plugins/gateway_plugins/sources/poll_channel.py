@@ -151,17 +151,19 @@ class PolledChannel:
         return pause
 
     def _after_failure(self, failure: Failed, elapsed: float) -> float:
-        """Tolerated failures keep the pace; what the backend asks for goes first, within our own bounds."""
+        """Tolerated failures keep the pace; what the backend asks for goes first, within our own bounds.
+
+        No pause is shorter than the interval, even where that is longer than the longest backoff.
+        """
         pace = self._pace
-        most = max(pace.max_backoff, pace.interval)
         if failure.retry_after is not None:
             # a little later than asked for, so that not everyone who was told so comes back at once
             later = failure.retry_after * (1 + pace.jitter * self._clock.random())
-            return max(pace.interval, min(later, most))
+            return max(pace.interval, min(later, pace.max_backoff))
         attempt = self._failures - pace.tolerate - 1
         if attempt < 0:
             return self._regular(elapsed)
-        return backoff(attempt, pace.interval, most, self._clock.random())
+        return backoff(attempt, pace.interval, pace.max_backoff, self._clock.random())
 
     def _regular(self, elapsed: float) -> float:
         return rest(jittered(self._pace.interval, self._pace.jitter, self._clock.random()), elapsed)

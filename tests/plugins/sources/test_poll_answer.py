@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 import zlib
 from hashlib import sha256
 
@@ -169,7 +170,12 @@ def test_content_codings_that_are_unknown(coding: str) -> None:
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 def test_a_decompression_bomb_is_not_unpacked(coding: str) -> None:
     pack = gzip.compress if coding == "gzip" else deflate
-    assert failure(answer(body=pack(b" " * 10_000_000), content_encoding=coding)) == "it has more than 10000 bytes"
+    bomb = answer(body=pack(b" " * 10_000_000), content_encoding=coding)
+    tracemalloc.start()
+    assert failure(bomb) == "it has more than 10000 bytes"
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
     assert document(answer(body=pack(b"[1]" + b" " * (MOST - 3)), content_encoding=coding)) == [1]
     assert failure(answer(body=pack(b"[1]" + b" " * (MOST - 2)), content_encoding=coding)).startswith("it has more")
 
