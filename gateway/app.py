@@ -80,10 +80,11 @@ class Application:
             if route.live is not None
         }
         self._live_routes = live_routes(settings.routes, sources, self._upstreams)
+        transports = cast("dict[str, Transport]", make_all("transports", context))
         self._live = Live(
             Parts(
                 broker=cast("Broker", make("brokers", settings.broker, context)),
-                transports=tuple(cast("dict[str, Transport]", make_all("transports", context)).values()),
+                transports=tuple(transports.values()),
                 writer_for=writer_for,
                 clock=clock,
                 stats=self.stats,
@@ -94,7 +95,9 @@ class Application:
         )
         self._proxy = Proxy(self._upstreams, self.stats, self.access, time.monotonic)
         self._table = RouteTable(settings.routes)
-        self.admin: App = admin_app(self.stats, self.health, settings)
+        self.admin: App = admin_app(
+            self.stats, self.health, settings, transports=transports, lost_lines=lambda: self.access.dropped
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = self._lead(scope, receive, send)
@@ -185,9 +188,7 @@ async def run(settings: Gateway, say: Callable[[str], None] = print) -> None:
         for route in settings.routes:
             say(f"route     {describe(route)}")
 
-    await serve(
-        bindings, limits=settings.limits, stats=app.stats, access=app.access, stop=stop, started=started
-    )
+    await serve(bindings, limits=settings.limits, stats=app.stats, access=app.access, stop=stop, started=started)
 
 
 def describe(route: Route) -> str:

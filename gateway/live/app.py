@@ -53,15 +53,12 @@ class Live:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._supervisor = Supervisor()
-        self._channels = Channels(
-            parts.broker, parts.stats, parts.clock, parts.max_channels, self._supervisor
-        )
-        self._streams: set[StreamConnection] = set()
+        self._channels = Channels(parts.broker, parts.stats, parts.clock, parts.max_channels, self._supervisor)
         self._count = 0
         self._closing = False
 
     def __repr__(self) -> str:
-        return f"<Live streams={len(self._streams)} channels={len(self._channels)} tasks={len(self._supervisor)}>"
+        return f"<Live channels={len(self._channels)} tasks={len(self._supervisor)}>"
 
     def asked(self, scope: Scope, params: Mapping[str, str]) -> Asked | None:
         """Whether the request is for a stream rather than for the REST answer."""
@@ -78,22 +75,17 @@ class Live:
     async def close(self) -> None:
         """Send every subscriber away with a reason to come back, then end the sources."""
         self._closing = True
-        for stream in tuple(self._streams):
-            stream.disconnect(RESTART)
+        self._channels.end(RESTART)
         await self._supervisor.close()
 
-    def open(
-        self, scope: Scope, receive: Receive, send: Send, live: LiveRoute, asked: Asked
-    ) -> StreamConnection:
+    def open(self, scope: Scope, receive: Receive, send: Send, live: LiveRoute, asked: Asked) -> StreamConnection:
         """Check the handshake and join the channel; `serve` must follow. Raises ClientError."""
         request, settings = asked.request, live.settings
         check_options(request)
-        check_origin(request, scope["scheme"], settings.origins)
+        check_origin(request, settings.origins)
         mode, since = mode_of(request, settings), position_of(request)
         if self._closing:
-            raise ClientError(503, "closing", "the gateway is shutting down").with_headers(
-                (b"retry-after", b"1")
-            )
+            raise ClientError(503, "closing", "the gateway is shutting down").with_headers((b"retry-after", b"1"))
         opening = Opening(
             scope=scope,
             send=send,
@@ -107,7 +99,6 @@ class Live:
         channel = self._channels.get(live, request)
         stream = StreamConnection(self._count, asked.transport, channel, receive, opening)
         stream.channel.ends.add(stream.disconnect)
-        self._streams.add(stream)
         return stream
 
     async def serve(self, stream: StreamConnection) -> None:
@@ -133,16 +124,13 @@ class Live:
         stats.open += 1
         stats.opened += 1
         stream.began = self._parts.clock.monotonic()
-        self._parts.access.opened(
-            f"{stream.id:x}", opening.scope, stream.channel.route, stream.transport.name
-        )
+        self._parts.access.opened(f"{stream.id:x}", opening.scope, stream.channel.route, stream.transport.name)
         pump = getattr(stream.writer, "run", None)
         if pump is not None:
             stream.pump = self._supervisor.start(pump(), "stream pump")
 
     async def _finish(self, stream: StreamConnection) -> None:
         stream.channel.ends.discard(stream.disconnect)
-        self._streams.discard(stream)
         self._channels.release(stream.channel)
         await stream.finish()
         if stream.began is None:

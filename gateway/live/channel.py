@@ -34,9 +34,7 @@ class Channel:
     each of `ends` is called when it ends before its user has left.
     """
 
-    def __init__(
-        self, name: str, route: str, settings: LiveSettings, stats: RouteStats, clock: Clock
-    ) -> None:
+    def __init__(self, name: str, route: str, settings: LiveSettings, stats: RouteStats, clock: Clock) -> None:
         self.name = name
         self.route = route
         self.settings = settings
@@ -92,11 +90,11 @@ class Channel:
     def refuse(self, refused: Refused) -> None:
         """The backend denies the resource: the channel ends."""
         self.refused = refused
-        self.ready.set()
         self.end(_CLOSES.get(refused.status, NO_CHANNEL))
 
     def end(self, disconnect: Disconnect) -> None:
-        """Send every subscriber away."""
+        """Send every subscriber away, those who still wait included."""
+        self.ready.set()
         for end in tuple(self.ends):
             end(disconnect)
 

@@ -48,9 +48,7 @@ class _Running:
 class Channels:
     """All channels of this node."""
 
-    def __init__(
-        self, broker: Broker, stats: Stats, clock: Clock, limit: int, supervisor: Supervisor
-    ) -> None:
+    def __init__(self, broker: Broker, stats: Stats, clock: Clock, limit: int, supervisor: Supervisor) -> None:
         self._broker = broker
         self._stats = stats
         self._clock = clock

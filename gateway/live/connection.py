@@ -68,9 +68,7 @@ class StreamConnection:
         "writer",
     )
 
-    def __init__(
-        self, number: int, transport: Transport, channel: Channel, receive: Receive, opening: Opening
-    ) -> None:
+    def __init__(self, number: int, transport: Transport, channel: Channel, receive: Receive, opening: Opening) -> None:
         self.id = number
         self.transport = transport
         self.channel = channel
@@ -96,6 +94,8 @@ class StreamConnection:
         if refused is not None:
             status = refused.status if refused.status in _REFUSALS else 404
             raise ClientError(status, "upstream_refused", _REFUSALS[status]).with_headers(*refused.headers)
+        if self._ending is not None:
+            raise ClientError(503, "closing", self._ending.reason).with_headers((b"retry-after", b"1"))
 
     async def accept(self, subprotocol: str | None) -> None:
         opening = self._handshake()
@@ -160,7 +160,7 @@ class StreamConnection:
         return StreamEnd(
             code=ending.code,
             label=ending.label,
-            seconds=now - (self.began or now),
+            seconds=now - (now if self.began is None else self.began),
             messages=messages,
             bytes=size,
             received=self.received,

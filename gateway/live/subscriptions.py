@@ -80,9 +80,7 @@ class Subscription:
 
     __slots__ = ("_base", "_feed", "_finish", "_offset", "_own", "_status", "_waiting", "group", "writer")
 
-    def __init__(
-        self, feed: Feed, group: Group, writer: Writer, finish: Callable[[Disconnect], None]
-    ) -> None:
+    def __init__(self, feed: Feed, group: Group, writer: Writer, finish: Callable[[Disconnect], None]) -> None:
         self.group = group
         self.writer = writer
         self._feed = feed

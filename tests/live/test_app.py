@@ -1,0 +1,227 @@
+"""Streams from handshake to end, without a server."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from gateway.core.codes import FORBIDDEN, INTERNAL, NO_CHANNEL, NORMAL, RESTART, UNAUTHENTICATED
+from gateway.errors import ClientError
+from gateway.plugin import Publisher, Refused, Status
+from gateway.testing.source import turn
+from tests.live.scene import Scene
+
+
+async def refuse(status: int) -> None:
+    raise Refused(status, [(b"www-authenticate", b"Basic")])
+
+
+def status_of(state: Status) -> object:
+    async def step(publish: Publisher) -> None:
+        publish.status(state)
+
+    return step
+
+
+async def test_the_first_subscriber_starts_the_source_and_waits_for_its_first_word(scene: Scene) -> None:
+    client = await scene.open()
+    assert [target.target for target in scene.source.running] == [b"/shirts"]
+    assert client.status is None
+    await scene.state([{"id": 1}])
+    assert client.status == 200
+    assert client.writer.take() == b'hello\n{"id": "%s.1", "type": "snapshot", "data": [{"id": 1}]}\n' % epoch(scene)
+
+
+def epoch(scene: Scene) -> bytes:
+    running = next(iter(scene.live._channels._running.values()))
+    return running.channel.log.head.epoch.encode()
+
+
+async def test_equal_credentials_share_one_source_and_others_never_meet(scene: Scene) -> None:
+    one, two, other = [await scene.open(token=token) for token in ("a", "a", "b")]
+    assert len(scene.source.running) == 2
+    await scene.state([{"id": 1}])
+    heard = [client.heard() for client in (one, two, other)]
+    assert heard[0] == heard[1] != []
+    assert heard[2] == []
+    await scene.state([{"id": 2}])
+    assert [len(client.heard()) for client in (one, two, other)] == [0, 0, 1]
+
+
+async def test_the_query_makes_another_channel_but_not_the_gateways_part_of_it(scene: Scene) -> None:
+    await scene.open("live.mode=patch")
+    await scene.open()
+    assert [target.target for target in scene.source.running] == [b"/shirts"]
+    await scene.open("page=2")
+    assert [target.target for target in scene.source.running] == [b"/shirts", b"/shirts?page=2"]
+
+
+async def test_items_patches_snapshots_and_hints(scene: Scene) -> None:
+    clients = [await scene.open(f"live.mode={mode}") for mode in ("items", "patch", "snapshot", "notify")]
+    await scene.state([{"id": 1, "note": "x" * 300}, {"id": 2}])
+    for client in clients:
+        client.writer.take()
+    await scene.state([{"id": 1, "note": "x" * 300}, {"id": 2, "n": 1}, {"id": 3}])
+    types = [[line.split(b'"type": "')[1].split(b'"')[0] for line in c.writer.take().splitlines()] for c in clients]
+    assert types == [[b"updated", b"created"], [b"patch"], [b"snapshot"], [b"notify"]]
+    await scene.state([{"id": 1, "note": "x" * 300}, {"id": 2, "n": 1}, {"id": 3}])
+    assert [client.writer.take() for client in clients] == [b""] * 4
+
+
+async def test_a_newcomer_gets_the_state_at_once_and_a_returner_what_it_missed(scene: Scene) -> None:
+    first = await scene.open()
+    await scene.state([{"id": 1}])
+    await scene.state([{"id": 1}, {"id": 2}])
+    snapshot, created = first.heard()
+    late = await scene.open()
+    assert late.heard() == [created]
+    returner = await scene.open(f"live.since={snapshot}")
+    assert returner.heard() == [created]
+    stranger = await scene.open("live.since=other.7")
+    assert b'"reset": true' in stranger.writer.take()
+
+
+async def test_a_refusal_by_the_backend_is_an_http_answer_in_the_handshake(scene: Scene) -> None:
+    for status in (401, 403, 404, 410):
+        client = await scene.open()
+        await scene.source.do(lambda publish, status=status: refuse(status))
+        assert client.status is None
+        assert (scene.refused[-1].status, scene.refused[-1].headers) == (status, ((b"www-authenticate", b"Basic"),))
+    assert not scene.source.running
+    assert len(scene.source.started) == 4, "a refused channel is not kept for the next client"
+
+
+@pytest.mark.parametrize(("status", "close"), [(401, UNAUTHENTICATED), (403, FORBIDDEN), (404, NO_CHANNEL)])
+async def test_a_refusal_later_closes_the_streams(scene: Scene, status: int, close: object) -> None:
+    client = await scene.open()
+    await scene.state([])
+    await scene.source.do(lambda publish: refuse(status))
+    assert client.writer.closed == (close.code, close.reason)  # type: ignore[attr-defined]
+
+
+async def test_a_backend_that_fails_first_still_gets_the_stream_opened_with_a_status(scene: Scene) -> None:
+    client = await scene.open()
+    await scene.source.do(status_of(Status(state="error", reason="down", retry_in=1.23456)))  # type: ignore[arg-type]
+    assert client.status == 200
+    assert b'"state": "error"' in client.writer.taken + client.writer.take()
+    await scene.source.do(status_of(Status(state="error", reason="still")))  # type: ignore[arg-type]
+    assert client.writer.take() == b"", "the same state is told once"
+    await scene.state([])
+    await scene.source.do(status_of(Status(state="ok")))  # type: ignore[arg-type]
+    assert [type for type in client.heard() if type == "status"] == ["status"]
+
+
+async def test_the_source_lingers_after_the_last_subscriber_and_then_stops(scene: Scene) -> None:
+    client = await scene.open()
+    await scene.state([])
+    await client.leave()
+    scene.clock.advance(29)
+    await turn()
+    assert scene.source.running
+    again = await scene.open()
+    assert len(scene.source.started) == 1
+    await again.leave()
+    for _ in range(31):
+        scene.clock.advance(1)
+        await turn()
+    assert not scene.source.running
+    assert scene.stats.routes["shirts"].channels == 0
+
+
+async def test_too_many_channels_are_refused(scene: Scene) -> None:
+    for page in range(3):
+        await scene.open(f"page={page}")
+    with pytest.raises(ClientError, match="its limit") as caught:
+        await scene.open("page=4")
+    assert (caught.value.status, caught.value.headers) == (429, ((b"retry-after", b"30"),))
+    await scene.open("page=1")
+
+
+async def test_bad_requests_are_refused_before_the_backend_is_asked(scene: Scene) -> None:
+    for query in ("live.mode=x", "live.since=x", "live.foo=1"):
+        with pytest.raises(ClientError):
+            await scene.open(query)
+    assert not scene.source.started
+
+
+async def test_a_quiet_line_carries_heartbeats(scene: Scene) -> None:
+    client = await scene.open()
+    await scene.state([])
+    client.writer.take()
+    for _ in range(26):
+        scene.clock.advance(1)
+        await turn()
+    assert client.writer.take() == b"heartbeat\n"
+
+
+async def test_what_a_client_may_not_say_closes_its_stream_alone(scene: Scene) -> None:
+    bad, good = await scene.open(), await scene.open()
+    await scene.state([])
+    bad.inbox.put_nowait({"type": "websocket.receive", "text": "hi"})
+    await turn()
+    assert bad.writer.closed == (4400, "no messages here")
+    assert good.writer.closed is None
+    assert scene.access.ends[0].received == 1
+
+
+async def test_a_bug_in_a_transport_closes_its_stream_and_is_logged(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await scene.open()
+    await scene.state([])
+    client.inbox.put_nowait({"type": "websocket.receive", "text": "crash"})
+    await turn()
+    assert client.writer.closed == (INTERNAL.code, INTERNAL.reason)
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_closing_sends_everyone_away_with_a_reason_to_come_back(scene: Scene) -> None:
+    client, waiting = await scene.open(), await scene.open("page=2")
+    await scene.state([])
+    await scene.live.close()
+    assert client.writer.closed == (RESTART.code, RESTART.reason)
+    with pytest.raises(ClientError) as caught:
+        await scene.open()
+    assert caught.value.status == 503
+    await turn()
+    assert scene.refused[-1].status == 503
+    assert waiting.task is not None
+    assert waiting.task.done()
+
+
+async def test_counts_and_log_lines_of_a_stream(scene: Scene) -> None:
+    client = await scene.open()
+    await scene.state([{"id": 1}])
+    await scene.state([{"id": 1}, {"id": 2}])
+    stats = scene.stats.routes["shirts"].streams["lines"]
+    assert (stats.open, stats.opened, stats.messages) == (1, 1, 2)
+    scene.clock.advance(5)
+    await client.leave()
+    assert scene.access.lines == [("open", "1", "shirts", "lines"), ("close", "1", "shirts", "lines")]
+    end = scene.access.ends[0]
+    assert (end.messages, end.bytes, end.seconds, end.label) == (2, stats.bytes, 5.0, "client_gone")
+    assert (stats.open, stats.closed["client_gone"]) == (0, 1)
+    events = scene.stats.routes["shirts"].events
+    assert (events["snapshot"], events["created"]) == (1, 1)
+    assert NORMAL.label not in stats.closed
+
+
+async def test_a_crashing_source_is_started_again_and_subscribers_keep_their_data(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def crash(publish: Publisher) -> None:
+        raise ZeroDivisionError("in the source")
+
+    client = await scene.open()
+    await scene.state([{"id": 1}])
+    client.writer.take()
+    with caplog.at_level(logging.ERROR):
+        await scene.source.do(crash)
+    assert "ZeroDivisionError" in caplog.text
+    assert client.heard() == ["status"]
+    scene.clock.advance(120)
+    await turn(10)
+    assert len(scene.source.started) == 2
+    await scene.state([{"id": 1}, {"id": 2}])
+    assert len(client.heard()) == 1

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.live.scene import LineTransport, Scene
+
+
+async def test_the_handshake_is_let_go_when_delivery_begins(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = []
+    serve = LineTransport.serve
+
+    async def spy(self: LineTransport, connection: object) -> None:
+        kept.append(connection)
+        await serve(self, connection)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(LineTransport, "serve", spy)
+    await scene.open()
+    await scene.state([])
+    connection = kept[0]
+    assert connection.opening is None
+    with pytest.raises(RuntimeError, match="no longer kept"):
+        _ = connection.request
+    with pytest.raises(RuntimeError, match="delivery has begun"):
+        connection.deliver(None)
+
+
+async def test_delivery_needs_an_answer_first(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = []
+
+    async def hasty(self: LineTransport, connection: object) -> None:
+        try:
+            connection.deliver(self._encoding)  # type: ignore[attr-defined]
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    monkeypatch.setattr(LineTransport, "serve", hasty)
+    await scene.open()
+    await scene.state([])
+    assert errors == ["deliver() comes after accept() or respond()"]
+
+
+async def test_the_peers_code_and_reason_are_kept(scene: Scene) -> None:
+    for code, label in ((1000, "normal"), (4999, "client_gone")):
+        client = await scene.open()
+        if code == 1000:
+            await scene.state([])
+        client.inbox.put_nowait({"type": "websocket.disconnect", "code": code, "reason": "bye"})
+        assert client.task is not None
+        await client.task
+        assert (scene.access.ends[-1].code, scene.access.ends[-1].label) == (code, label)
