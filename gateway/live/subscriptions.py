@@ -67,7 +67,7 @@ class Group:
 
 @dataclass(slots=True)
 class Feed:
-    """What subscriptions share of their channel. `status` is the last status event, `failing` whether it is bad news."""
+    """What subscriptions share of their channel. `status` is the last status event, `failing` if it is bad news."""
 
     log: Log
     slow: SlowPolicy

@@ -27,7 +27,7 @@ class LineTransport:
     name = "lines"
 
     def __init__(self) -> None:
-        self._encoding = Encoding(encode=self._encode, kind="body", heartbeat=b"heartbeat\n")
+        self.encoding = Encoding(encode=self._encode, kind="body", heartbeat=b"heartbeat\n")
 
     def _encode(self, event: Event) -> bytes:
         return json.dumps(event.envelope()).encode() + b"\n"
@@ -37,7 +37,7 @@ class LineTransport:
 
     async def serve(self, connection: Connection) -> None:
         await connection.respond(200, [(b"content-type", b"text/lines")])
-        connection.deliver(self._encoding, preamble=b"hello\n")
+        connection.deliver(self.encoding, preamble=b"hello\n")
         while (message := await connection.receive()) is not None:
             if message == "crash":
                 raise ZeroDivisionError("on request")

@@ -6,18 +6,21 @@ import logging
 
 import pytest
 
-from gateway.core.codes import FORBIDDEN, INTERNAL, NO_CHANNEL, NORMAL, RESTART, UNAUTHENTICATED
+from gateway.core.codes import FORBIDDEN, INTERNAL, NO_CHANNEL, NORMAL, RESTART, UNAUTHENTICATED, Disconnect
 from gateway.errors import ClientError
 from gateway.plugin import Publisher, Refused, Status
-from gateway.testing.source import turn
+from gateway.testing.source import Step, turn
 from tests.live.scene import Scene
 
 
-async def refuse(status: int) -> None:
-    raise Refused(status, [(b"www-authenticate", b"Basic")])
+def refuse(status: int) -> Step:
+    async def step(publish: Publisher) -> None:
+        raise Refused(status, [(b"www-authenticate", b"Basic")])
+
+    return step
 
 
-def status_of(state: Status) -> object:
+def status_of(state: Status) -> Step:
     async def step(publish: Publisher) -> None:
         publish.status(state)
 
@@ -85,7 +88,7 @@ async def test_a_newcomer_gets_the_state_at_once_and_a_returner_what_it_missed(s
 async def test_a_refusal_by_the_backend_is_an_http_answer_in_the_handshake(scene: Scene) -> None:
     for status in (401, 403, 404, 410):
         client = await scene.open()
-        await scene.source.do(lambda publish, status=status: refuse(status))
+        await scene.source.do(refuse(status))
         assert client.status is None
         assert (scene.refused[-1].status, scene.refused[-1].headers) == (status, ((b"www-authenticate", b"Basic"),))
     assert not scene.source.running
@@ -93,22 +96,22 @@ async def test_a_refusal_by_the_backend_is_an_http_answer_in_the_handshake(scene
 
 
 @pytest.mark.parametrize(("status", "close"), [(401, UNAUTHENTICATED), (403, FORBIDDEN), (404, NO_CHANNEL)])
-async def test_a_refusal_later_closes_the_streams(scene: Scene, status: int, close: object) -> None:
+async def test_a_refusal_later_closes_the_streams(scene: Scene, status: int, close: Disconnect) -> None:
     client = await scene.open()
     await scene.state([])
-    await scene.source.do(lambda publish: refuse(status))
-    assert client.writer.closed == (close.code, close.reason)  # type: ignore[attr-defined]
+    await scene.source.do(refuse(status))
+    assert client.writer.closed == (close.code, close.reason)
 
 
 async def test_a_backend_that_fails_first_still_gets_the_stream_opened_with_a_status(scene: Scene) -> None:
     client = await scene.open()
-    await scene.source.do(status_of(Status(state="error", reason="down", retry_in=1.23456)))  # type: ignore[arg-type]
+    await scene.source.do(status_of(Status(state="error", reason="down", retry_in=1.23456)))
     assert client.status == 200
     assert b'"state": "error"' in client.writer.taken + client.writer.take()
-    await scene.source.do(status_of(Status(state="error", reason="still")))  # type: ignore[arg-type]
+    await scene.source.do(status_of(Status(state="error", reason="still")))
     assert client.writer.take() == b"", "the same state is told once"
     await scene.state([])
-    await scene.source.do(status_of(Status(state="ok")))  # type: ignore[arg-type]
+    await scene.source.do(status_of(Status(state="ok")))
     assert [type for type in client.heard() if type == "status"] == ["status"]
 
 

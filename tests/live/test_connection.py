@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.live.connection import StreamConnection
 from tests.live.scene import LineTransport, Scene
 
 
 async def test_the_handshake_is_let_go_when_delivery_begins(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = []
+    kept: list[StreamConnection] = []
     serve = LineTransport.serve
 
-    async def spy(self: LineTransport, connection: object) -> None:
+    async def spy(self: LineTransport, connection: StreamConnection) -> None:
         kept.append(connection)
-        await serve(self, connection)  # type: ignore[arg-type]
+        await serve(self, connection)
 
     monkeypatch.setattr(LineTransport, "serve", spy)
     await scene.open()
@@ -21,15 +22,15 @@ async def test_the_handshake_is_let_go_when_delivery_begins(scene: Scene, monkey
     with pytest.raises(RuntimeError, match="no longer kept"):
         _ = connection.request
     with pytest.raises(RuntimeError, match="delivery has begun"):
-        connection.deliver(None)
+        connection.deliver(LineTransport().encoding)
 
 
 async def test_delivery_needs_an_answer_first(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     errors = []
 
-    async def hasty(self: LineTransport, connection: object) -> None:
+    async def hasty(self: LineTransport, connection: StreamConnection) -> None:
         try:
-            connection.deliver(self._encoding)  # type: ignore[attr-defined]
+            connection.deliver(self.encoding)
         except RuntimeError as error:
             errors.append(str(error))
 

@@ -8,7 +8,8 @@ from gateway.testing.source import ScriptedSource
 
 
 async def test_steps_run_in_follow() -> None:
-    source, ran = ScriptedSource(), []
+    source = ScriptedSource()
+    ran: list[Publisher | None] = []
 
     async def step(publish: Publisher) -> None:
         ran.append(publish)

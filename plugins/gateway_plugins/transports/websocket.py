@@ -21,9 +21,7 @@ from gateway.plugin import (
     TransportPlugin,
 )
 
-_NO_MESSAGES = Disconnect(
-    BAD_MESSAGE.code, "this stream takes no messages", BAD_MESSAGE.label, reconnect=False
-)
+_NO_MESSAGES = Disconnect(BAD_MESSAGE.code, "this stream takes no messages", BAD_MESSAGE.label, reconnect=False)
 
 
 class WebSocketOptions(Options):

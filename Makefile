@@ -1,0 +1,39 @@
+# Every target sets up what it needs. `make demo` and `make test` work on a fresh machine.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint types check bench clean
+
+demo: $(VENV)/.installed
+	@exec $(BIN)/tidegate demo
+
+test: $(VENV)/.tests
+	$(BIN)/python -m pytest -n auto
+
+lint: $(VENV)/.tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.tests
+	$(BIN)/mypy
+
+check: lint types test
+
+bench: $(VENV)/.tests
+	$(BIN)/python -m benchmarks.fanout --vs all
+	$(BIN)/python -m benchmarks.proxy --vs all
+	$(BIN)/python -m benchmarks.memory --vs all
+
+clean:
+	rm -rf $(VENV) node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.tests: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --group test --group browser --group lint
+	@touch $@
