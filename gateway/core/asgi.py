@@ -52,3 +52,18 @@ class Writer(Protocol):
 
     def close(self, code: int, reason: str, /) -> None:
         """WebSocket: send a close frame with code and reason. HTTP: end the response."""
+
+
+class Exchange(Writer, Protocol):
+    """What `tidegate.wire` is under `tidegate serve`: a Writer, and what HTTP has and ASGI has no word for."""
+
+    @property
+    def raw_headers(self) -> Headers:
+        """The request's headers, names spelled as the client did; gone when a WebSocket has been accepted."""
+
+    @property
+    def trailers(self) -> Headers:
+        """The request's trailers; complete when the last `http.request` message has been received."""
+
+    def informational(self, status: int, headers: Headers, /) -> None:
+        """Send a 1xx response now; nothing happens for a client of HTTP/1.0, or after the response has begun."""

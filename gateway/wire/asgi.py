@@ -1,0 +1,107 @@
+"""ASGI scopes, https://asgi.readthedocs.io/en/latest/specs/www.html, and the extensions in them.
+
+Every scope has in `scope["extensions"]`:
+
+`tidegate.wire`
+    The exchange itself, a `gateway.core.asgi.Exchange`: a `Writer` of ready bytes, with `raw_headers` (names as
+    the client spelled them), `informational(status, headers)` (sends a 1xx response now) and `trailers` (the
+    request's, complete when the last body message has been received).
+`http.response.trailers` (http)
+    As in the ASGI specification.
+`websocket.http.response` (websocket)
+    As in the ASGI specification: refuse a handshake with a whole response.
+
+Knows the shape of a scope, and nothing of how requests are read or answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import unquote_to_bytes
+
+from gateway.core.asgi import Exchange, Scope
+from gateway.wire.handshake import offered
+from gateway.wire.head import Head
+from gateway.wire.listener import Listener
+
+Address = tuple[str, int | None]
+
+_VERSIONS = {"version": "3.0", "spec_version": "2.5"}
+_NO_OPTIONS: dict[str, object] = {}
+
+
+class Ends:
+    """The two ends of a connection, as scopes tell them: (host, port), or (path, None) for a unix socket."""
+
+    __slots__ = ("client", "server")
+
+    def __init__(self, transport: asyncio.BaseTransport) -> None:
+        self.client = _address(transport.get_extra_info("peername"))
+        self.server = _address(transport.get_extra_info("sockname"))
+
+
+def _address(name: object) -> Address | None:
+    if isinstance(name, tuple):
+        return name[0], name[1]
+    return (name, None) if isinstance(name, str) and name else None
+
+
+def http_scope(listener: Listener, ends: Ends, head: Head, exchange: Exchange) -> Scope:
+    """The scope of a request."""
+    return {
+        "type": "http",
+        "asgi": _VERSIONS,
+        "http_version": head.version,
+        "method": head.method,
+        "scheme": listener.scheme,
+        "path": decoded(head.path),
+        "raw_path": head.path,
+        "query_string": head.query,
+        "root_path": "",
+        "headers": head.headers,
+        "client": ends.client,
+        "server": ends.server,
+        "state": listener.state.copy(),
+        "extensions": {"tidegate.wire": exchange, "http.response.trailers": _NO_OPTIONS},
+    }
+
+
+def websocket_scope(listener: Listener, ends: Ends, head: Head, exchange: Exchange) -> Scope:
+    """The scope of a WebSocket whose handshake is right."""
+    return {
+        "type": "websocket",
+        "asgi": _VERSIONS,
+        "http_version": head.version,
+        "scheme": "wss" if listener.scheme == "https" else "ws",
+        "path": decoded(head.path),
+        "raw_path": head.path,
+        "query_string": head.query,
+        "root_path": "",
+        "headers": head.headers,
+        "client": ends.client,
+        "server": ends.server,
+        "subprotocols": offered(head),
+        "state": listener.state.copy(),
+        "extensions": {"tidegate.wire": exchange, "websocket.http.response": _NO_OPTIONS},
+    }
+
+
+def refused_scope(ends: Ends, method: str, target: bytes) -> Scope:
+    """As much of a scope as is known of a request that can't be understood; for the access log."""
+    path, _, query = target.partition(b"?")
+    return {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "path": decoded(path),
+        "raw_path": path,
+        "query_string": query,
+        "headers": [],
+        "client": ends.client,
+        "server": ends.server,
+    }
+
+
+def decoded(path: bytes) -> str:
+    """An encoded path as ASGI's `path`: percent-decoded UTF-8."""
+    return unquote_to_bytes(path).decode(errors="replace") if b"%" in path else path.decode("latin-1")

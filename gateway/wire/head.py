@@ -1,0 +1,153 @@
+"""What the head of a request means: everything that llhttp lets pass and a gateway must not.
+
+Pure: bytes in, a `Head` out or ClientError. It decides which body follows (RFC 9112 section 6), whether the
+connection is kept (9.3), and which host is meant (3.2); it knows neither socket nor application.
+"""
+
+from __future__ import annotations
+
+import re
+
+from gateway.core.asgi import Headers
+from gateway.errors import ClientError
+
+CHUNKED = -1
+
+# RFC 9112 section 3 asks for at least 8,000 bytes of request line; nginx and Node allow 8 and 16 KB.
+MAX_TARGET = 16 * 1024
+
+_SPECIAL = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"})
+# RFC 3986 section 3.2.2: what a host and a port can be made of. What is left over is what it can't.
+_AUTHORITY = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=:[]%"
+_ABSOLUTE = re.compile(rb"https?://([^/?#]+)(/[^?]*)?(?:\?(.*))?", re.IGNORECASE)
+
+_METHODS = {m.encode(): m for m in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")}
+
+
+def _lowered(*names: bytes) -> dict[bytes, bytes]:
+    """Usual spellings to one shared object each: a lookup is cheaper than `lower`, and idle requests are smaller."""
+    table = {}
+    for name in names:
+        for spelling in (name, name.title()):
+            table[spelling] = name
+    return table
+
+
+_LOWER = _lowered(
+    *_SPECIAL, b"accept", b"accept-encoding", b"accept-language", b"authorization", b"cache-control",
+    b"content-type", b"cookie", b"if-match", b"if-modified-since", b"if-none-match", b"last-event-id", b"origin",
+    b"pragma", b"prefer", b"referer", b"sec-fetch-dest", b"sec-fetch-mode", b"sec-fetch-site",
+    b"sec-websocket-extensions", b"sec-websocket-key", b"sec-websocket-protocol", b"sec-websocket-version",
+    b"te", b"traceparent", b"tracestate", b"user-agent", b"x-forwarded-for", b"x-forwarded-proto",
+    b"x-request-id", b"x-requested-with",
+)  # fmt: skip
+_LOWER |= {b"Sec-WebSocket-" + end.title(): b"sec-websocket-" + end for end in
+           (b"extensions", b"key", b"protocol", b"version")}  # fmt: skip
+
+
+class Head:
+    """One request's head. `headers` have lower-case names, `raw_headers` the client's own.
+
+    `path` is the encoded one. `length` counts the body's bytes, or is CHUNKED.
+    """
+
+    __slots__ = (
+        "expects_continue", "headers", "keep_alive", "length", "method", "path", "query", "raw_headers",
+        "trailers", "upgrade", "version",
+    )  # fmt: skip
+
+    def __init__(self, method: bytes, version: str, target: bytes, raw: Headers) -> None:
+        self.method = _METHODS.get(method) or method.decode("ascii")
+        self.version = version
+        self.raw_headers = raw
+        self.headers: Headers = []
+        self.trailers: Headers = []  # filled when the body ends
+        self.length = 0
+        self.keep_alive = version == "1.1"
+        self.expects_continue = False
+        self.upgrade = b""
+        special = self._lower(raw)
+        host = special.pop(b"host", None)
+        self._check(host, special)
+        if special:
+            self._examine(special)
+        self.path = self.query = b""
+        self._locate(target)
+
+    def _lower(self, raw: Headers) -> dict[bytes, bytes]:
+        """Fill `headers`; the special ones by name, several values joined by a comma."""
+        headers, special = self.headers, {}
+        lower = _LOWER.get
+        for name, value in raw:
+            key = lower(name) or name.lower()
+            if value[-1:] in b" \t":  # llhttp leaves the white space that may follow a value
+                value = value.rstrip(b" \t")
+            headers.append((key, value))
+            if key in _SPECIAL:
+                if key not in special:
+                    special[key] = value
+                elif key == b"host":
+                    raise ClientError(400, "bad_host", "more than one Host header")
+                else:
+                    special[key] += b"," + value
+        return special
+
+    def _check(self, host: bytes | None, special: dict[bytes, bytes]) -> None:
+        if self.version not in ("1.1", "1.0"):
+            raise ClientError(505, "http_version", "HTTP/1.1 is spoken here")
+        if host is None:
+            if self.version == "1.1":
+                raise ClientError(400, "bad_host", "no Host header")
+        elif host.translate(None, _AUTHORITY):
+            raise ClientError(400, "bad_host", "the Host header is not a host")
+        if self.method == "CONNECT":
+            raise ClientError(501, "method", "this is not a forward proxy")
+
+    def _examine(self, special: dict[bytes, bytes]) -> None:
+        options = tokens(special.get(b"connection", b""))
+        self.keep_alive = b"close" not in options and (self.keep_alive or b"keep-alive" in options)
+        self.upgrade = special.get(b"upgrade", b"")
+        if b"content-length" in special:
+            self.length = int(special[b"content-length"])
+        if b"transfer-encoding" in special:
+            self._chunked(special)
+        expect = special.get(b"expect")
+        if expect is not None:
+            if expect.lower() != b"100-continue":
+                raise ClientError(417, "expectation", "only 100-continue can be expected")
+            # RFC 9110 section 10.1.1: not for HTTP/1.0, and without a body there is nothing to wait for.
+            self.expects_continue = self.version == "1.1" and self.length != 0
+
+    def _chunked(self, special: dict[bytes, bytes]) -> None:
+        """RFC 9112 section 6.1: other codings are not understood, HTTP/1.0 and a second length are attacks."""
+        if b"content-length" in special or self.version == "1.0":
+            raise ClientError(400, "bad_framing", "the length of the body is not clear")
+        if special[b"transfer-encoding"].lower() != b"chunked":
+            raise ClientError(501, "transfer_coding", "the only transfer coding is chunked")
+        self.length = CHUNKED
+
+    def _locate(self, target: bytes) -> None:
+        if b"#" in target:
+            raise ClientError(400, "bad_target", "a request has no fragment")
+        if target.startswith(b"/"):
+            self.path, _, self.query = target.partition(b"?")
+        elif target == b"*" and self.method == "OPTIONS":
+            self.path = target
+        else:
+            self._absolute(target)
+
+    def _absolute(self, target: bytes) -> None:
+        """RFC 9112 section 3.2.2: a server must accept it, and its authority replaces the Host header."""
+        match = _ABSOLUTE.fullmatch(target)
+        if match is None or match[1].translate(None, _AUTHORITY):
+            raise ClientError(400, "bad_target", "the request target is neither a path nor an http URL")
+        self.path = match[2] or (b"*" if self.method == "OPTIONS" and match[3] is None else b"/")
+        self.query = match[3] or b""
+        for headers, name in ((self.headers, b"host"), (self.raw_headers, b"Host")):
+            headers[:] = [pair for pair in headers if pair[0].lower() != b"host"]
+            headers.insert(0, (name, match[1]))
+
+
+def tokens(value: bytes) -> set[bytes]:
+    """The members of a comma-separated header, in lower case."""
+    return {token.strip(b" \t") for token in value.lower().split(b",")}

@@ -1,0 +1,186 @@
+"""Reads requests of HTTP/1.1, one at a time: bytes in, a head, pieces of a body and an end out.
+
+llhttp parses; this decides how much it is given: never more than one request, so that what a client sends ahead
+stays bytes until it is wanted. It guards what llhttp does not: sizes and counts, and an upgrade that is ignored.
+No transport, no clock, no application.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from httptools import (
+    HttpParserCallbackError,
+    HttpParserError,
+    HttpParserInvalidMethodError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+)
+
+from gateway.core.asgi import Headers
+from gateway.core.settings import Limits
+from gateway.errors import ClientError
+from gateway.wire.head import MAX_TARGET, Head
+
+_END = b"\r\n\r\n"
+_LINE_BREAKS = b"\r\n"
+
+_TARGET_TOO_LONG = "the request target is too long"
+_HEADERS_TOO_LARGE = "the headers are too many or too large"
+
+
+class Sink(Protocol):
+    """Who is told of a request."""
+
+    def begin(self, head: Head, /) -> None: ...
+
+    def body(self, data: bytes, /) -> None: ...
+
+    def end(self) -> None:
+        """The body is complete; not called for a request without one."""
+
+
+class RequestReader:
+    """`whole` is true from the end of a request until `reset`; `length` is the body's that is still to come.
+
+    `begun` is true when part of a head has been read. After ClientError nothing more may be fed.
+    """
+
+    __slots__ = (
+        "_bytes", "_head", "_headed", "_limits", "_parser", "_raw", "_sink", "_split", "_target", "_upgraded",
+        "length", "whole",
+    )  # fmt: skip
+
+    def __init__(self, sink: Sink, limits: Limits) -> None:
+        self._sink = sink
+        self._limits = limits
+        self._upgraded = True
+        self.reset()
+
+    def reset(self) -> None:
+        """The next request may begin."""
+        if self._upgraded:
+            self._parser = HttpRequestParser(self)
+        self._raw: Headers = []
+        self._head: Head | None = None
+        self._target = b""
+        self._headed = False
+        self._upgraded = False
+        self._split = False
+        self._bytes = 0  # of the head, or since the last piece of a chunked body
+        self.length = 0
+        self.whole = False
+
+    def close(self) -> None:
+        """Let go of what refers back to here: nothing is fed any more."""
+        self._parser = None  # type: ignore[assignment]
+        self._sink = None  # type: ignore[assignment]
+
+    @property
+    def begun(self) -> bool:
+        return self._bytes > 0 and self._head is None
+
+    @property
+    def seen(self) -> tuple[str, bytes]:
+        """Method and target, as far as they are known."""
+        return (self._parser.get_method().decode(), self._target) if self._target else ("", b"")
+
+    def feed(self, data: bytes) -> int:
+        """Parse to the end of a request at most; how many bytes that took. Raises ClientError."""
+        at, size = 0, len(data)
+        while at < size and not self.whole:
+            end = self._boundary(data, at)
+            self._parse(data if end - at == size else memoryview(data)[at:end])
+            at = end
+            if self._headed and self._head is None:
+                self._begin()
+        self._split = data[-1] in _LINE_BREAKS
+        return at
+
+    def _boundary(self, data: bytes, at: int) -> int:
+        """How far llhttp may read and not come to a second request.
+
+        A body of known length ends there. A head ends with an empty line, and so does a chunked body. When
+        the bytes before these ended in a line break, the end may be among the first three.
+        """
+        if self.length > 0:
+            end = min(len(data), at + self.length)
+            self.length -= end - at
+            return end
+        if self._split and at < 3:
+            end = at + 1
+        else:
+            found = data.find(_END, max(0, at - 3) if self._split else at)
+            end = found + 4 if found >= 0 else len(data)
+        self._bytes += end - at
+        return end
+
+    def _parse(self, piece: bytes | memoryview) -> None:
+        """Raises ClientError for what llhttp refuses, and for what grows without end."""
+        try:
+            self._parser.feed_data(piece)
+        except HttpParserUpgrade:
+            self._upgraded = True
+        except HttpParserInvalidMethodError:
+            raise ClientError(501, "method", "the method is not known") from None
+        except HttpParserCallbackError as error:
+            raise error.__context__ or error from None
+        except HttpParserError as error:
+            raise ClientError(400, "malformed", f"the request is malformed: {error}") from None
+        if self._bytes > self._limits.header_bytes:
+            if self._head is None and not self._raw:
+                raise ClientError(414, "target_length", _TARGET_TOO_LONG)
+            raise ClientError(431, "headers", _HEADERS_TOO_LARGE)
+
+    def _begin(self) -> None:
+        if len(self._target) > MAX_TARGET:
+            raise ClientError(414, "target_length", _TARGET_TOO_LONG)
+        parser = self._parser
+        head = self._head = Head(parser.get_method(), parser.get_http_version(), self._target, self._raw)
+        self._bytes = 0
+        self.length = head.length
+        self.whole = head.length == 0
+        if self._upgraded and not self.whole:
+            self._prime()
+        self._sink.begin(head)
+
+    def _prime(self) -> None:
+        """Make llhttp read the body of an upgrade that is ignored; it would take the body for another protocol."""
+        self._parser = HttpRequestParser(_Body(self))
+        framing = b"content-length: %d" % self.length if self.length > 0 else b"transfer-encoding: chunked"
+        self._parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + _END)
+
+    # Callbacks of llhttp.
+
+    def on_url(self, url: bytes) -> None:
+        if self._headed:
+            raise ClientError(400, "malformed", "a second request where one ends")
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        fields = self._raw if self._head is None else self._head.trailers
+        if len(fields) >= self._limits.header_count:
+            raise ClientError(431, "headers", _HEADERS_TOO_LARGE)
+        fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self._headed = True
+
+    def on_body(self, data: bytes) -> None:
+        self._bytes = 0
+        self._sink.body(data)
+
+    def on_message_complete(self) -> None:
+        self.whole = True
+        if self._head is not None:
+            self._sink.end()
+
+
+class _Body:
+    """The callbacks of a parser that reads one body: not its head, which is made up, nor its trailers."""
+
+    __slots__ = ("on_body", "on_message_complete")
+
+    def __init__(self, reader: RequestReader) -> None:
+        self.on_body = reader.on_body
+        self.on_message_complete = reader.on_message_complete

@@ -1,0 +1,77 @@
+"""Listening sockets: `host:port`, `[v6]:port` and `unix:/path`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import stat
+
+from gateway.core.settings import Listen
+
+# A default of 100 drops connections in a reconnect storm, and each of them waits seconds before it tries again.
+BACKLOG = 4096
+
+_UNIX = "unix:"
+
+
+def open_socket(listen: Listen) -> socket.socket:
+    """A bound socket; raises OSError that names the address."""
+    try:
+        if listen.address.startswith(_UNIX):
+            return _bound(socket.AF_UNIX, _free(listen.address.removeprefix(_UNIX)))
+        host, _, port = listen.address.rpartition(":")
+        found = socket.getaddrinfo(
+            host.strip("[]") or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        return _bound(found[0][0], found[0][4])
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        number = getattr(error, "errno", None) or 0
+        raise OSError(number, f"cannot listen on {listen.address}: {reason}") from error
+
+
+def _bound(family: int, address: object) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if family != socket.AF_UNIX:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)  # type: ignore[arg-type]
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _free(path: str) -> str:
+    """The path, without the socket of a process that is gone; raises OSError when a process listens there."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return path
+    except FileNotFoundError:
+        return path
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+    return path
+
+
+def close_socket(sock: socket.socket, listen: Listen) -> None:
+    """Close, and take a unix socket out of the file system."""
+    sock.close()
+    if listen.address.startswith(_UNIX):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(listen.address.removeprefix(_UNIX))
+
+
+def url(sock: socket.socket, scheme: str) -> str:
+    """Where the socket can be reached, for people."""
+    name = sock.getsockname()
+    if isinstance(name, str):
+        return f"unix:{name}"
+    host = f"[{name[0]}]" if ":" in name[0] else name[0]
+    return f"{scheme}://{host}:{name[1]}"
