@@ -51,7 +51,7 @@ def _list_change(old: list[Json], new: list[Json], items: Items) -> Change | Non
     document = list(comparison.merged.values())
     if comparison.anonymous:
         return Change(document=document)  # no event can tell of it, so everyone gets the state
-    patch = keyed.patch(before, comparison.merged)
+    patch = keyed.patch(before, comparison)
     return Change(document=document, patch=_worthwhile(patch, document), items=comparison.changes)
 
 

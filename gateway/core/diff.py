@@ -22,9 +22,9 @@ MAX_DEPTH = 32
 _MAX_ALIGNED = 20_000
 
 
-def diff(old: Json, new: Json, path: str = "", depth: int = MAX_DEPTH) -> list[Json]:
-    """Operations that make `old`, found at `path` (RFC 6901) in a document, the same as `new`."""
-    return [] if same(old, new) else _change(old, new, path, depth)
+def diff(old: Json, new: Json) -> list[Json]:
+    """Operations that make `old` the same document as `new`."""
+    return [] if same(old, new) else _change(old, new, "", MAX_DEPTH)
 
 
 def escape(name: str) -> str:
@@ -43,6 +43,11 @@ def splice(pairs: Pairs, size: int, new: list[Json], path: str, start: int = 0) 
         first = start + gap.old.start - gap.new.start
         operations += [{"op": "add", "path": f"{path}/{first + index}", "value": new[index]} for index in gap.new]
     return operations
+
+
+def rebase(patch: list[Json], path: str) -> list[Json]:
+    """The same operations, on a document that is now found at `path` in another."""
+    return [{**operation, "path": f"{path}{operation['path']}"} for operation in patch if isinstance(operation, dict)]
 
 
 def _change(old: Json, new: Json, path: str, depth: int) -> list[Json]:
@@ -72,7 +77,8 @@ def _arrays(old: list[Json], new: list[Json], path: str, depth: int) -> list[Jso
     changed = neighbours(alike, len(old), len(new))
     operations: list[Json] = []
     for i, j in changed:
-        operations += diff(old[i], new[j], f"{path}/{start + i}", depth)
+        if not same(old[i], new[j]):
+            operations += _change(old[i], new[j], f"{path}/{start + i}", depth)
     return operations + splice(sorted(alike + changed), len(old), new, path, start)
 
 

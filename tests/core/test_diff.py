@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.diff import MAX_DEPTH, diff, escape
+from gateway.core.diff import MAX_DEPTH, diff, escape, rebase
 from gateway.core.equal import same
 from gateway.core.event import Json
 from gateway.core.patch import apply_patch
@@ -73,8 +73,11 @@ def test_what_is_new_at_the_head_of_a_page_is_one_addition() -> None:
     assert [operation["op"] for operation in diff(page, newer) if isinstance(operation, dict)] == ["remove", "add"]
 
 
-def test_a_path_can_lead_there() -> None:
-    assert diff({"a": 1}, {}, "/list/3") == [{"op": "remove", "path": "/list/3/a"}]
+def test_a_patch_can_be_moved_into_another_document() -> None:
+    old: Json = {"a": 1, "b": [1]}
+    operations = rebase(diff(old, {"b": [2]}), "/list/3")
+    assert operations == [{"op": "remove", "path": "/list/3/a"}, {"op": "replace", "path": "/list/3/b/0", "value": 2}]
+    assert rebase(diff(1, 2), "/0") == [{"op": "replace", "path": "/0", "value": 2}]
 
 
 def test_what_differs_too_deep_is_replaced_whole() -> None:

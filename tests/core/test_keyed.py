@@ -48,7 +48,7 @@ def test_nothing_happened() -> None:
 
 def test_another_order_is_no_event_but_not_nothing() -> None:
     comparison = between([shirt(1), shirt(2)], [shirt(2), shirt(1)])
-    assert comparison == Comparison({2: shirt(2), 1: shirt(1)}, (), False)
+    assert comparison == Comparison({2: shirt(2), 1: shirt(1)}, {}, (), False)
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, True), (1, 1.0), (0, False), (10**30, 10**30 + 1)])
@@ -167,7 +167,9 @@ def test_ignoring_leaves_the_document_as_it_is() -> None:
 def test_the_patch_is_aligned_by_key() -> None:
     old: list[Json] = [shirt(number) for number in range(10)]
     new: list[Json] = [shirt("new"), *old[:4], shirt(4, stock=1), *old[6:]]
-    operations = patch(identify(old, ID), identify(new, ID))
+    comparison = between(old, new)
+    assert comparison is not None
+    operations = patch(identify(old, ID), comparison)
     assert operations == [
         {"op": "add", "path": "/4/stock", "value": 1},
         {"op": "remove", "path": "/5"},
@@ -179,7 +181,9 @@ def test_the_patch_is_aligned_by_key() -> None:
 def test_one_item_moved_is_one_removed_and_one_added() -> None:
     old: list[Json] = [shirt(number) for number in range(10)]
     new: list[Json] = [*old[1:], old[0]]
-    operations = patch(identify(old, ID), identify(new, ID))
+    comparison = between(old, new)
+    assert comparison is not None
+    operations = patch(identify(old, ID), comparison)
     assert operations == [{"op": "add", "path": "/10", "value": shirt(0)}, {"op": "remove", "path": "/0"}]
     assert apply_patch(old, operations) == new
 
