@@ -24,8 +24,8 @@ def check(tree: Tree, model: Model) -> list[Problem]:
     live = ((path, value["live"]) for path, value in routes(tree) if "live" in value)
     for path, value in live:
         found += _one_plugin((*path, "live"), value, model.sources, "source", LiveKeys)
-    if "broker" in tree.value:
-        found += _one_plugin(("broker",), tree.value["broker"], model.brokers, "broker", BrokerKeys)
+    broker = tree.value.get("broker", {})
+    found += _one_plugin(("broker",), broker, model.brokers, "broker", BrokerKeys)
     return [tree.problem(path, message) for path, message in found]
 
 

@@ -18,21 +18,16 @@ from gateway.errors import Problem
 
 
 def explain(error: ValidationError, tree: Tree, model: type[BaseModel]) -> list[Problem]:
-    """Every mistake of a validation, once each."""
-    details = list(_deepest(error.errors(include_url=False), tree))
-    unknown = [place(tree, detail["loc"]) for detail in details if detail["type"] == "extra_forbidden"]
+    """Every mistake of a validation: one for each value, and no key both misspelt and missing."""
+    details = _deepest(error.errors(include_url=False), tree)
+    unknown = [path for path, detail in details if detail["type"] == "extra_forbidden"]
     near = {path: nearest(str(path[-1]), keys_at(model, path[:-1])) for path in unknown}
-    problems = [tree.problem(path, _unknown(path, near[path], model), key=True) for path in unknown]
+    found = {(path, True): _unknown(path, near[path], model) for path in unknown}
     misspelt = {(*path[:-1], name) for path, name in near.items()}
-    for detail in details:
-        path = place(tree, detail["loc"])
-        if detail["type"] == "missing":
-            path = (*path, str(detail["loc"][-1]))
-            if path not in misspelt:
-                problems.append(tree.problem(path, "this key is required"))
-        elif detail["type"] != "extra_forbidden":
-            problems.append(tree.problem(path, sentence(detail), key="[key]" in detail["loc"]))
-    return problems
+    for path, detail in details:
+        if path not in misspelt:
+            found.setdefault((path, path in near or "[key]" in detail["loc"]), sentence(detail))
+    return [tree.problem(path, message, key=key) for (path, key), message in found.items()]
 
 
 def _unknown(path: Path, near: str, model: type[BaseModel]) -> str:
@@ -51,13 +46,21 @@ def place(tree: Tree, loc: tuple[int | str, ...]) -> Path:
     return path
 
 
-def _deepest(details: list[ErrorDetails], tree: Tree) -> Iterator[ErrorDetails]:
-    """Of a union's branches, those that went furthest: the others were never meant."""
-    paths = [place(tree, detail["loc"]) for detail in details]
-    for detail, path in zip(details, paths, strict=True):
-        branched = len(detail["loc"]) > len(path) and detail["type"] != "missing" and "[key]" not in detail["loc"]
-        if not (branched and any(len(other) > len(path) and other[: len(path)] == path for other in paths)):
-            yield detail
+def _deepest(details: list[ErrorDetails], tree: Tree) -> list[tuple[Path, ErrorDetails]]:
+    """Each finding with its path; of a union's branches only those that went furthest: the others were never meant."""
+    found = [(_path(tree, detail), detail) for detail in details]
+    longest = {path[:end] for path, _ in found for end in range(len(path))}
+    return [(path, detail) for path, detail in found if path not in longest or not _is_branch(tree, detail)]
+
+
+def _path(tree: Tree, detail: ErrorDetails) -> Path:
+    path = place(tree, detail["loc"])
+    return (*path, str(detail["loc"][-1])) if detail["type"] == "missing" else path
+
+
+def _is_branch(tree: Tree, detail: ErrorDetails) -> bool:
+    loc = detail["loc"]
+    return "[key]" not in loc and detail["type"] != "missing" and len(loc) > len(place(tree, loc))
 
 
 def keys_at(model: object, path: Path) -> set[str]:
@@ -102,6 +105,8 @@ def _fields(model: object) -> Mapping[str, object]:
 
 def sentence(detail: ErrorDetails) -> str:
     """One of pydantic's findings in our words."""
+    if detail["type"] == "missing":
+        return "this key is required"
     if detail["input"] is None:
         return "is empty: give a value or remove the key"
     context = detail.get("ctx", {})

@@ -6,7 +6,6 @@ from typing import TypeAlias
 
 from gateway.config import plugins
 from gateway.core.event import Json
-from gateway.plugin.options import DURATION_PATTERN, SIZE_PATTERN, format_duration, format_size
 
 Node: TypeAlias = "dict[str, Json]"
 _REFERENCE: Json = {"type": "string", "pattern": r"\$\{"}
@@ -45,7 +44,7 @@ def _tidy(node: Node) -> Node:
             result[key] = {name: _any(part) for name, part in value.items()}
         elif key not in ("title", "discriminator") and not (key == "default" and value is None):
             result[key] = _filled(value) if key == "default" else value if key in _PLAIN else _any(value)
-    return _open(_without_null(_readable(result)))
+    return _open(_without_null(result))
 
 
 def _filled(value: Json) -> Json:
@@ -59,22 +58,6 @@ def _any(value: Json) -> Json:
     if isinstance(value, dict):
         return _tidy(value)
     return [_any(item) for item in value] if isinstance(value, list) else value
-
-
-def _readable(node: Node) -> Node:
-    """Defaults of durations and sizes as an operator writes them."""
-    default, options = node.get("default"), node.get("anyOf")
-    forms = [
-        part.get("pattern")
-        for part in [node, *(options if isinstance(options, list) else [])]
-        if isinstance(part, dict)
-    ]
-    if isinstance(default, (int, float)) and not isinstance(default, bool):
-        if DURATION_PATTERN in forms:
-            return {**node, "default": format_duration(default)}
-        if SIZE_PATTERN in forms:
-            return {**node, "default": format_size(int(default))}
-    return node
 
 
 def _without_null(node: Node) -> Node:

@@ -34,8 +34,8 @@ class Model:
 def model() -> Model:
     """The model for the plugins installed now; raises ValueError when two share a name."""
     sources, brokers = _kind(find("sources")), _kind(find("brokers"))
-    live = _with_one_of(LiveKeys, sources.options)
-    broker = _with_one_of(BrokerKeys, brokers.options)
+    live = _with_one_of(LiveKeys, sources)
+    broker = _with_one_of(BrokerKeys, brokers)
     route = _with(RouteKeys, live=live | None)
     config = _with(ConfigKeys, routes=list[route], broker=broker | None)  # type: ignore[valid-type]
     return Model(cast("type[ConfigKeys]", config), sources, brokers)
@@ -59,10 +59,11 @@ def _kind(plugins: Mapping[str, Found]) -> Kind:
     return Kind(options, broken)
 
 
-def _with_one_of(base: type[Section], options: Mapping[str, type[Options]]) -> type[Section]:
-    fields = {
+def _with_one_of(base: type[Section], kind: Kind) -> type[Section]:
+    fields: dict[str, object] = dict.fromkeys(kind.broken, (object, None))
+    fields |= {
         name: (Annotated[model | None, BeforeValidator(_nothing_is_defaults)], Field(None, description=_title(model)))
-        for name, model in options.items()
+        for name, model in kind.options.items()
     }
     return _derive(base, fields)
 

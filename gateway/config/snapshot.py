@@ -16,7 +16,7 @@ from gateway.config.explain import explain, place
 from gateway.config.include import read_all
 from gateway.config.model import BrokerKeys, ConfigKeys
 from gateway.config.reader import resolve
-from gateway.config.tree import HIDDEN, Path, Tree, Value
+from gateway.config.tree import HIDDEN, Path, Tree, Value, map_text
 from gateway.core.settings import Gateway
 from gateway.errors import ConfigError, Problem
 
@@ -49,10 +49,11 @@ def load_from_environment() -> Gateway:
 def effective(path: str, environ: Mapping[str, str]) -> str:
     """The configuration as it takes effect, in YAML: merged, expanded, defaults filled in, secrets hidden."""
     checked = _checked(path, environ)
-    shown = checked.config.model_dump(mode="json", by_alias=True, exclude_none=True)
+    shown: Value = checked.config.model_dump(mode="json", by_alias=True, exclude_none=True)
     for hidden in checked.tree.hidden:
         _put(shown, hidden, HIDDEN)
-    return yaml.safe_dump(checked.tree.blotted(shown), sort_keys=False, allow_unicode=True, width=100)
+    shown = map_text(shown, lambda text: checked.tree.blot(text).replace("${", "$${"))
+    return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _checked(path: str, environ: Mapping[str, str]) -> _Checked:
@@ -61,7 +62,8 @@ def _checked(path: str, environ: Mapping[str, str]) -> _Checked:
         model = plugins.model()
     except ValueError as error:
         raise ConfigError([*problems, tree.problem((), str(error))]) from None
-    tree.value.setdefault("broker", {"memory": {}})
+    if "memory" in model.brokers.options:
+        tree.value.setdefault("broker", {"memory": {}})
     problems += check(tree, model)
     try:
         config = _validate(tree, model.config)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -60,17 +60,10 @@ class Tree:
 
     def problem(self, path: Path, message: str, *, key: bool = False) -> Problem:
         """A mistake at a value, or at its key."""
-        return Problem(*self.mark(path, key=key), show(path), self._blot(message))
+        return Problem(*self.mark(path, key=key), show(path), self.blot(message))
 
-    def blotted(self, value: Value) -> Value:
-        """The value with every secret text in it made unreadable."""
-        if isinstance(value, dict):
-            return {key: self.blotted(part) for key, part in value.items()}
-        if isinstance(value, list):
-            return [self.blotted(part) for part in value]
-        return self._blot(value) if isinstance(value, str) else value
-
-    def _blot(self, text: str) -> str:
+    def blot(self, text: str) -> str:
+        """The text with every secret in it made unreadable."""
         for secret in sorted(self.secrets, key=len, reverse=True):
             text = text.replace(secret, HIDDEN)
         return text
@@ -88,6 +81,15 @@ def show(path: Path) -> str:
 
 def _shown(key: str) -> str:
     return key if _WORD.fullmatch(key) else '"' + key.replace('"', '\\"') + '"'
+
+
+def map_text(value: Value, change: Callable[[str], str]) -> Value:
+    """The value with every text in it changed, keys excepted."""
+    if isinstance(value, dict):
+        return {key: map_text(part, change) for key, part in value.items()}
+    if isinstance(value, list):
+        return [map_text(part, change) for part in value]
+    return change(value) if isinstance(value, str) else value
 
 
 def mapping(value: Value) -> Mapping[str, Value]:

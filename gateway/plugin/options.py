@@ -6,19 +6,29 @@ import re
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic.config import JsonDict
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 _SIZE = re.compile(r"(\d+)(B|KB|MB|GB)", re.ASCII)
-DURATION_PATTERN = r"^\d+(\.\d+)?(ms|s|m|h|d)$"
-SIZE_PATTERN = r"^\d+(B|KB|MB|GB)$"
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
+
+
+def _written_defaults(schema: JsonDict, model: type[BaseModel]) -> None:
+    """In the JSON Schema, defaults as an operator writes them."""
+    written = model.model_construct().model_dump(mode="json", by_alias=True, warnings=False)
+    properties = schema.get("properties", {})
+    for name, field in properties.items() if isinstance(properties, dict) else ():
+        if isinstance(field, dict) and "default" in field:
+            field["default"] = written[name]
 
 
 class Options(BaseModel):
     """Base of every configuration model: unknown keys are errors, values cannot be changed, nothing is coerced."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, json_schema_extra=_written_defaults
+    )
 
 
 def parse_duration(value: object) -> float:
@@ -55,11 +65,11 @@ Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}),
 ]
 Size = Annotated[
     int,
     BeforeValidator(parse_size),
     PlainSerializer(format_size, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN}),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(B|KB|MB|GB)$"}),
 ]

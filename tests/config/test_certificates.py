@@ -1,0 +1,84 @@
+"""Certificate files: there, readable, PEM, belonging together, not encrypted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from gateway.config.certificates import tls_files_load
+from gateway.config.tree import Tree, Value, show
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pem")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    for name in ("one", "two"):
+        issued = authority.issue_cert("localhost")
+        issued.cert_chain_pems[0].write_to_path(folder / f"{name}.pem")
+        issued.private_key_pem.write_to_path(folder / f"{name}.key")
+    key = load_pem_private_key((folder / "one.key").read_bytes(), None)
+    secret = BestAvailableEncryption(b"x")
+    (folder / "locked.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, secret))
+    (folder / "junk.pem").write_text("junk")
+    return folder
+
+
+def told(folder: Path, tls: Value, url: str = "https://a") -> list[str]:
+    value: dict[str, Value] = {"listen": [{"address": "a:1", "tls": tls}]}
+    if url:
+        value = {"upstreams": {"u": {"url": url, "tls": tls}}}
+    found = tls_files_load(Tree(file=str(folder / "c.yaml"), value=value))
+    return [f"{show(path).rpartition('.')[2]}: {message}" for path, message in found]
+
+
+@pytest.mark.parametrize("url", ["", "https://a"])
+@pytest.mark.parametrize(
+    ("cert", "key", "words"),
+    [
+        ("one.pem", "one.key", ""),
+        ("one.pem", "two.key", "cert: this file does not hold what it should, or not the key of the certificate: key"),
+        ("junk.pem", "one.key", "cert: this file does not hold"),
+        ("one.pem", "junk.pem", "cert: this file does not hold"),
+        ("none.pem", "one.key", "cert: cannot read this file: No such file"),
+        ("one.pem", "none.key", "key: cannot read this file: No such file"),
+        ("one.pem", "locked.key", "cert: the private key is encrypted"),
+    ],
+)
+def test_pairs(folder: Path, url: str, cert: str, key: str, words: str) -> None:
+    found = told(folder, {"cert": cert, "key": key}, url)
+    assert len(found) == bool(words)
+    assert "".join(found).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("tls", "url", "words"),
+    [
+        ({"ca": "ca.pem"}, "https://a", []),
+        ({"ca": "junk.pem"}, "https://a", ["ca: this file does not hold"]),
+        ({"ca": "none.pem"}, "https://a", ["ca: cannot read this file"]),
+        ({"cert": "one.pem"}, "https://a", ["cert: cert needs key"]),
+        ({"key": "one.key"}, "https://a", ["key: key needs cert"]),
+        ({}, "http://a", ["tls: the url begins with http:"]),
+        ({"ca": 3, "cert": [], "key": {}}, "https://a", []),
+        ("odd", "https://a", []),
+    ],
+)
+def test_towards_an_upstream(folder: Path, tls: Value, url: str, words: list[str]) -> None:
+    found = told(folder, tls, url)
+    assert len(found) == len(words)
+    assert all(line.startswith(word) for line, word in zip(found, words, strict=True))
+
+
+def test_no_tls_no_finding(folder: Path) -> None:
+    value: dict[str, Value] = {"listen": ["a:1", {"address": "b:1"}], "upstreams": {"u": {"url": "http://a"}}}
+    assert list(tls_files_load(Tree(file=str(folder / "c.yaml"), value=value))) == []
