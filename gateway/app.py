@@ -41,10 +41,17 @@ T = TypeVar("T")
 class SystemClock:
     """The `Clock` of the running product."""
 
-    time = staticmethod(time.time)
-    monotonic = staticmethod(time.monotonic)
-    random = staticmethod(random.random)
-    sleep = staticmethod(asyncio.sleep)
+    def time(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def random(self) -> float:
+        return random.random()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
 
 def make(kind: str, use: PluginUse, context: Context) -> object:
@@ -67,12 +74,9 @@ class Application:
         self.health = HealthState()
         self.access = open_access_log(settings.access_log)
         clock = SystemClock()
-        context = Context(
-            clock=clock, codecs=cast("dict[str, Codec]", make_all("codecs", Context(clock=clock)))
-        )
+        context = Context(clock=clock, codecs=cast("dict[str, Codec]", make_all("codecs", Context(clock=clock))))
         self._upstreams = {
-            name: HttpUpstream(upstream, self.stats.upstreams[name])
-            for name, upstream in settings.upstreams.items()
+            name: HttpUpstream(upstream, self.stats.upstreams[name]) for name, upstream in settings.upstreams.items()
         }
         sources = {
             route.name: cast("Source", make("sources", route.live.source, context))
@@ -171,9 +175,7 @@ async def run(settings: Gateway, say: Callable[[str], None] = print) -> None:
     `say` is given one line for each listener and route. Raises OSError when an address cannot be used.
     """
     app = Application(settings)
-    bindings = [
-        Binding(app=app, listen=listen, lifespan=index == 0) for index, listen in enumerate(settings.listen)
-    ]
+    bindings = [Binding(app=app, listen=listen, lifespan=index == 0) for index, listen in enumerate(settings.listen)]
     if settings.admin is not None:
         bindings.append(Binding(app=app.admin, listen=settings.admin, lifespan=False))
     stop = asyncio.Event()

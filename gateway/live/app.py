@@ -125,7 +125,7 @@ class Live:
         stats.opened += 1
         stream.began = self._parts.clock.monotonic()
         self._parts.access.opened(f"{stream.id:x}", opening.scope, stream.channel.route, stream.transport.name)
-        pump = getattr(stream.writer, "run", None)
+        pump = getattr(stream.writer, "pump", None)
         if pump is not None:
             stream.pump = self._supervisor.start(pump(), "stream pump")
 

@@ -1,7 +1,7 @@
 """The extension `tidegate.wire` where a server has it, and a stand-in where it has not.
 
 The stand-in gives the same behaviour over ASGI's `send`: it takes the same ready bytes, so whoever writes need
-not know; one coroutine, `run`, carries them to the client. Slower, because each frame becomes a message again.
+not know; one coroutine, `pump`, carries them to the client. Slower, because each frame becomes a message again.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _FRAMINGS: dict[str, dict[str, Framing]] = {
 
 
 def writer_for(scope: Scope, send: Send) -> Writer:
-    """The writer of an exchange that has been accepted or started. When it has `run`, somebody must run that."""
+    """The writer of an exchange that has been accepted or started. When it has `pump`, somebody must run that."""
     wire: Writer | None = (scope.get("extensions") or {}).get("tidegate.wire")
     return wire if wire is not None else Pump(scope["type"], send)
 
 
 class Pump:
-    """A Writer on `send`; `run` sends until `close`, or until the client is gone."""
+    """A Writer on `send`; `pump` sends until `close`, or until the client is gone."""
 
     __slots__ = ("_bell", "_data", "_drained", "_end", "_framings", "_full", "_open", "_send", "buffered", "full")
 
@@ -69,7 +69,7 @@ class Pump:
             self._end = code, reason
             self._bell.ring()
 
-    async def run(self) -> None:
+    async def pump(self) -> None:
         """Carry what is written to the client. Returns after `close`, or when the client is gone."""
         try:
             while self._data or self._end is None:
