@@ -18,6 +18,7 @@ from urllib.parse import quote
 from gateway.admin.accesslog import open_access_log
 from gateway.admin.app import admin_app
 from gateway.admin.health import HealthState
+from gateway.admin.logs import logging_to
 from gateway.config import load_from_environment
 from gateway.core.asgi import App, Receive, Scope, Send
 from gateway.core.http import header
@@ -190,7 +191,8 @@ async def run(settings: Gateway, say: Callable[[str], None] = print) -> None:
         for route in settings.routes:
             say(f"route     {describe(route)}")
 
-    await serve(bindings, limits=settings.limits, stats=app.stats, access=app.access, stop=stop, started=started)
+    with logging_to():
+        await serve(bindings, limits=settings.limits, stats=app.stats, access=app.access, stop=stop, started=started)
 
 
 def describe(route: Route) -> str:

@@ -1,0 +1,159 @@
+"""The application as a whole, by ASGI messages: where exchanges go, refusals, life and death. No sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from gateway.app import Application, application, describe, run
+from gateway.config import load
+from gateway.core.asgi import Message, Scope
+
+CONFIG = """
+listen: ["127.0.0.1:0"]
+admin: {listen: "127.0.0.1:0"}
+access_log: "off"
+upstreams:
+  shop: {url: "http://127.0.0.1:1"}
+routes:
+  - {path: /plain, upstream: shop, methods: [GET]}
+  - path: /live
+    upstream: shop
+    live: {poll: {interval: 1s}}
+  - {path: "/files/**", upstream: shop, host: files.example}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(CONFIG)
+    return str(file)
+
+
+@pytest.fixture
+def app(config: str) -> Application:
+    return Application(load(config, {}))
+
+
+def scope_of(path: str, kind: str = "http", method: str = "GET", **more: object) -> Scope:
+    scope: Scope = {
+        "type": kind,
+        "scheme": "http" if kind == "http" else "ws",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(b"host", b"x")],
+        "http_version": "1.1",
+        "extensions": {"websocket.http.response": {}},
+        "subprotocols": [],
+        **more,
+    }
+    if kind == "http":
+        scope["method"] = method
+    return scope
+
+
+async def ask(app: Application, scope: Scope) -> tuple[list[Message], dict[str, object]]:
+    """The messages of an answer, and its problem."""
+    sent: list[Message] = []
+    inbox: asyncio.Queue[Message] = asyncio.Queue()
+    inbox.put_nowait(
+        {"type": "http.request", "body": b""} if scope["type"] == "http" else {"type": "websocket.connect"}
+    )
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app(scope, inbox.get, send)
+    return sent, json.loads(sent[1]["body"] or b"{}") if len(sent) > 1 else {}
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status", "code"),
+    [
+        ("/nowhere", "GET", 404, "no_route"),
+        ("/plain", "POST", 405, "method_not_allowed"),
+        ("/files/a", "GET", 404, "no_route"),
+        ("/x/../plain", "GET", 400, "dot_segments"),
+        ("/plain", "GET", 502, "upstream_unavailable"),
+    ],
+)
+async def test_what_leads_nowhere_is_a_problem(
+    app: Application, path: str, method: str, status: int, code: str
+) -> None:
+    sent, problem = await ask(app, scope_of(path, method=method))
+    assert (sent[0]["status"], problem["status"], problem["code"]) == (status, status, code)
+    if status < 500:
+        assert app.stats.refused[code] == 1
+
+
+async def test_an_upgrade_where_nothing_is_live_is_refused_as_http(app: Application) -> None:
+    sent, problem = await ask(app, scope_of("/plain", "websocket"))
+    assert (sent[0]["type"], sent[0]["status"]) == ("websocket.http.response.start", 404)
+    assert problem["code"] == "not_live"
+
+
+async def test_servers_without_the_extension_get_a_close(app: Application) -> None:
+    sent, _ = await ask(app, scope_of("/nowhere", "websocket", extensions={}))
+    assert sent == [{"type": "websocket.close", "code": 1008, "reason": "nothing is routed here"}]
+
+
+async def test_a_head_is_answered_without_a_body(app: Application) -> None:
+    sent, _ = await ask(app, scope_of("/nowhere", method="HEAD"))
+    assert (sent[0]["status"], sent[1]["body"]) == (404, b"")
+
+
+async def test_servers_without_raw_path_are_understood(app: Application) -> None:
+    scope = scope_of("/nö where")
+    del scope["raw_path"]
+    sent, _ = await ask(app, scope)
+    assert sent[0]["status"] == 404
+    assert scope["raw_path"] == b"/n%C3%B6%20where"
+
+
+async def test_lifespan_makes_it_ready_and_ends_it(app: Application) -> None:
+    inbox: asyncio.Queue[Message] = asyncio.Queue()
+    sent: asyncio.Queue[Message] = asyncio.Queue()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(app({"type": "lifespan"}, inbox.get, sent.put))
+        assert not app.health.ready
+        inbox.put_nowait({"type": "lifespan.startup"})
+        assert (await sent.get())["type"] == "lifespan.startup.complete"
+        assert (app.health.ready, app.health.draining) == (True, False)
+        inbox.put_nowait({"type": "lifespan.shutdown"})
+        assert (await sent.get())["type"] == "lifespan.shutdown.complete"
+        assert app.health.draining
+
+
+async def test_run_says_what_it_listens_on_and_stops_on_a_signal(config: str) -> None:
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        if line.startswith("route     files.example"):
+            asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+
+    await run(load(config, {}), say)
+    assert lines[0].startswith("listening http://127.0.0.1:")
+    assert lines[1].startswith("admin     http://127.0.0.1:")
+    assert lines[2:] == [
+        "route     /plain (GET,HEAD) -> shop",
+        "route     /live (any method) -> shop, live by poll",
+        "route     files.example/files/** (any method) -> shop",
+    ]
+    assert len(asyncio.all_tasks()) == 1
+
+
+def test_describe(config: str) -> None:
+    assert describe(load(config, {}).routes[0]) == "/plain (GET,HEAD) -> shop"
+
+
+def test_other_servers_find_the_configuration_by_the_environment(config: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_CONFIG", config)
+    assert [str(route.path) for route in application().settings.routes] == ["/plain", "/live", "/files/**"]
