@@ -19,9 +19,7 @@ def test_no_jitter_is_the_interval() -> None:
     assert jittered(10.0, 0.0, 0.9) == 10.0
 
 
-@pytest.mark.parametrize(
-    ("elapsed", "pause"), [(0.0, 10.0), (4.0, 6.0), (9.5, 1.0), (10.0, 1.0), (60.0, 1.0)]
-)
+@pytest.mark.parametrize(("elapsed", "pause"), [(0.0, 10.0), (4.0, 6.0), (9.5, 1.0), (10.0, 1.0), (60.0, 1.0)])
 def test_starts_are_an_interval_apart_and_a_late_poll_delays(elapsed: float, pause: float) -> None:
     assert rest(10.0, elapsed) == pause
 
@@ -33,9 +31,7 @@ def test_backoff_doubles_to_its_cap(attempt: int, most: float) -> None:
 
 
 @given(attempt=st.integers(0, 100_000), first=st.floats(0.1, 3600), most=st.floats(0.1, 3600), random=CHANCE)
-def test_backoff_is_never_below_first_nor_above_both(
-    attempt: int, first: float, most: float, random: float
-) -> None:
+def test_backoff_is_never_below_first_nor_above_both(attempt: int, first: float, most: float, random: float) -> None:
     assert first <= backoff(attempt, first, most, random) <= max(first, most)
 
 

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from gateway_plugins.brokers.memory import MemoryBroker, MemoryOptions, plugin
 
 from gateway.core.event import ItemChange
 from gateway.plugin import Change, Context, Position
 from gateway.testing.clock import ManualClock
+from gateway_plugins.brokers.memory import MemoryBroker, MemoryOptions, plugin
 
 
 def broker() -> MemoryBroker:

@@ -3,12 +3,12 @@ from __future__ import annotations
 import math
 
 import pytest
-from gateway_plugins.codecs.json import JsonOptions, plugin
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.plugin import MAX_DEPTH, Codec, Context, Json
 from gateway.testing.clock import ManualClock
+from gateway_plugins.codecs.json import JsonOptions, plugin
 
 CODEC: Codec = plugin.make(JsonOptions(), Context(clock=ManualClock()))
 

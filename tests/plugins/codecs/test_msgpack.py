@@ -4,12 +4,12 @@ import struct
 
 import msgpack
 import pytest
-from gateway_plugins.codecs.msgpack import MsgpackOptions, plugin
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.plugin import MAX_DEPTH, Codec, Context, Json
 from gateway.testing.clock import ManualClock
+from gateway_plugins.codecs.msgpack import MsgpackOptions, plugin
 
 CODEC: Codec = plugin.make(MsgpackOptions(), Context(clock=ManualClock()))
 

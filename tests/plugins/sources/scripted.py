@@ -8,13 +8,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from gateway_plugins.codecs.json import JsonOptions
-from gateway_plugins.codecs.json import plugin as json_plugin
-from gateway_plugins.sources.poll import PollOptions, plugin
-
 from gateway.errors import UpstreamError
 from gateway.plugin import Answer, Codec, Context, Headers, Json, PollResult, Status, Target
 from gateway.testing.clock import ManualClock
+from gateway_plugins.codecs.json import JsonOptions
+from gateway_plugins.codecs.json import plugin as json_plugin
+from gateway_plugins.sources.poll import PollOptions, plugin
 
 Reply: TypeAlias = "Answer | UpstreamError | Callable[[Headers], Answer]"
 

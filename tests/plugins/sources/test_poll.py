@@ -3,15 +3,15 @@ from __future__ import annotations
 from hashlib import sha256
 
 import pytest
-from gateway_plugins.codecs.json import JsonOptions
-from gateway_plugins.codecs.json import plugin as json_plugin
-from gateway_plugins.sources.poll import PollOptions, plugin
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gateway.plugin import Context, Headers, Request, Share, Source
 from gateway.testing.clock import ManualClock
+from gateway_plugins.codecs.json import JsonOptions
+from gateway_plugins.codecs.json import plugin as json_plugin
+from gateway_plugins.sources.poll import PollOptions, plugin
 
 
 def source(**options: object) -> Source:

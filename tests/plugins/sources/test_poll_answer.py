@@ -6,13 +6,13 @@ import zlib
 from hashlib import sha256
 
 import pytest
-from gateway_plugins.codecs.json import JsonOptions, plugin
-from gateway_plugins.sources.poll_answer import Failed, Reading, Validators, is_heavy, judge, read, validators_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.plugin import Answer, Context, Header, Json, Refused
 from gateway.testing.clock import ManualClock
+from gateway_plugins.codecs.json import JsonOptions, plugin
+from gateway_plugins.sources.poll_answer import Failed, Reading, Validators, is_heavy, judge, read, validators_of
 
 DECODE = plugin.make(JsonOptions(), Context(clock=ManualClock())).decode
 NOW = 1_700_000_000.0

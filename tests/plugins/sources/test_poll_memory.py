@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from gateway_plugins.sources.poll_answer import Validators
 from gateway_plugins.sources.poll_memory import LONGEST_TRUST, MOST_NOT_MODIFIED, Memory
 
