@@ -57,8 +57,7 @@ def main(port: int = PORT) -> None:
         with TemporaryDirectory(prefix="tidegate-demo-") as folder:
             code = asyncio.run(_until_signalled(Path(folder), port))
     except (OSError, NotStarted) as error:
-        print(f"demo: could not start: {error}", file=sys.stderr)
-        code = NOT_STARTED
+        code = _not_started(error)
     if code:
         sys.exit(code)
 
@@ -93,12 +92,19 @@ async def _serve(shop: Shop, port: int) -> int:
         watch = group.create_task(_end_with(shop))
         try:
             await run(settings, _once(banner))
+        except OSError as error:
+            return _not_started(error)
         finally:
             watch.cancel()
     if shop.process.returncode is None:
         return OK
     print(f"demo: the shop ended by itself, with exit code {shop.process.returncode}", file=sys.stderr)
     return SHOP_ENDED
+
+
+def _not_started(error: Exception) -> int:
+    print(f"demo: could not start: {error}", file=sys.stderr)
+    return NOT_STARTED
 
 
 def _once(banner: str) -> Callable[[str], None]:
