@@ -206,7 +206,7 @@ def _upstreams(upstreams: dict[Labels, UpstreamStats]) -> Iterator[Metric]:
     )
     yield _histogram(
         "tidegate_upstream_request_duration_seconds",
-        "From sending a request to an upstream to the head of its answer.",
+        "From a request to an upstream to the head of its answer.",
         UPSTREAM,
         _one(upstreams, lambda it: it.seconds),
     )

@@ -183,15 +183,23 @@ def test_the_documentation_lists_exactly_these_metrics() -> None:
 
 def test_a_scrape_in_a_thread_is_not_disturbed_by_new_series() -> None:
     stats = busy()
+    requests, refused = stats.routes["/api/shirts"].requests, stats.refused
+    for number in range(5000):
+        refused[f"r{number}"] = requests["GET", number] = 1
     collectors = registry(stats, "0123abcd", lambda: 0)
     with ThreadPoolExecutor(1) as executor:
-        scrapes = [executor.submit(generate_latest, collectors) for _ in range(30)]
-        number = 0
+        scrapes = [executor.submit(generate_latest, collectors) for _ in range(5)]
+        added = 0
         while not scrapes[-1].done():
-            number = (number + 1) % 500
-            route = stats.routes[f"/{number}"]
-            route.requests["GET", number] += 1
-            route.streams[f"t{number}"].closed[f"r{number}"] += 1
-            stats.upstreams[f"u{number}"].answers[number] += 1
-            stats.refused[f"r{number}"] += 1
+            key = f"new{added % 100}"
+            for mapping in (stats.routes, stats.upstreams, refused):
+                if added % 200 < 100:
+                    mapping[key]
+                else:
+                    del mapping[key]
+            if added % 200 < 100:
+                requests[key, 200] = 1
+            else:
+                del requests[key, 200]
+            added += 1
         assert all(scrape.result().endswith(b"\n") for scrape in scrapes)
