@@ -22,7 +22,7 @@ import click
 from gateway import __version__
 from gateway.errors import ConfigError
 
-OK, CONFIGURATION, USAGE, NOT_STARTED, UNHEALTHY, BUG, INTERRUPTED = 0, 1, 2, 3, 4, 70, 130
+OK, CONFIGURATION, NOT_STARTED, UNHEALTHY, BUG, INTERRUPTED = 0, 1, 3, 4, 70, 130
 DEFAULT_FILE = "config/tidegate.yaml"
 T = TypeVar("T")
 
@@ -35,6 +35,7 @@ Exit codes:
   2    wrong arguments
   3    could not start: an address in use, a port not permitted
   4    healthcheck: not ready, or no answer
+  5    demo: the shop ended by itself
   70   a bug in Tidegate; its traceback is on stderr
   130  interrupted
 """
@@ -42,7 +43,17 @@ Exit codes:
 _file = click.argument("file", default=DEFAULT_FILE, type=click.Path())
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
+class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        """A reader that has seen enough, as in `tidegate schema | head`, is no failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its exit
+            return OK
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
 @click.version_option(__version__, prog_name="tidegate", message="%(prog)s %(version)s")
 def cli() -> None:
     """Tidegate makes the REST API you already have live.
@@ -168,11 +179,11 @@ def _asked(url: str) -> tuple[str, str]:
 def _ask(address: str, path: str, timeout: float) -> tuple[int, str]:
     """Status and body of one GET; no proxy of the environment comes between."""
     connection = http.client.HTTPConnection("localhost" if address.startswith("unix:") else address, timeout=timeout)
-    if address.startswith("unix:"):
-        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.sock.settimeout(timeout)
-        connection.sock.connect(address.removeprefix("unix:"))
     try:
+        if address.startswith("unix:"):
+            connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.sock.settimeout(timeout)
+            connection.sock.connect(address.removeprefix("unix:"))
         connection.request("GET", path)
         answer = connection.getresponse()
         return answer.status, answer.read(_MOST).decode("utf-8", "replace")
@@ -197,9 +208,6 @@ def _guarded(arguments: Sequence[str] | None) -> int:
     except ConfigError as error:
         click.echo(error, err=True)
         return CONFIGURATION
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at its exit
-        return OK
     except Exception:
         traceback.print_exc()
         click.echo("tidegate: this is a bug in Tidegate; please report it with the lines above", err=True)
