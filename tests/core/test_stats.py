@@ -34,9 +34,7 @@ def test_invented_methods_cost_a_bounded_table_and_no_count_is_lost() -> None:
     assert requests[OTHER, 405] > 9_000
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from([*METHODS, OTHER, "FOO", "get"]), st.integers(100, 999)), max_size=400)
-)
+@given(st.lists(st.tuples(st.sampled_from([*METHODS, OTHER, "FOO", "get"]), st.integers(100, 999)), max_size=400))
 def test_counts_of_known_methods_are_exact(keys: list[tuple[str, int]]) -> None:
     requests = Requests()
     for key in keys:
