@@ -58,11 +58,13 @@ class Upstream:
         self.port = 0
         self.count = 0
         self.peers: list[Peer] = []
+        self.running = 0
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = Peer(reader, writer, self.count)
         self.count += 1
         self.peers.append(peer)
+        self.running += 1
         script = self._scripts[min(peer.number, len(self._scripts) - 1)]
         try:
             await script(peer)
@@ -74,6 +76,7 @@ class Upstream:
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
+            self.running -= 1
 
     def settings(
         self, *, pool: Pool | None = None, timeouts: Timeouts | None = None, **more: object
@@ -98,7 +101,7 @@ async def upstream(
         for peer in this.peers:
             peer.reset()
         await server.wait_closed()
-        await until(lambda: all(peer.writer.is_closing() for peer in this.peers))
+        await until(lambda: this.running == 0)
     assert not this.failures, this.failures
 
 

@@ -9,6 +9,8 @@ from gateway.core.asgi import Headers
 from gateway.errors import ClientError
 from gateway.wire.outgoing import chunk, framed, last_chunk, request_head
 
+HOST = (b"Host", b"up")
+
 
 def test_a_request_is_written_as_it_is_given() -> None:
     head = request_head(b"GET", b"/a%20b/\xc3\xa9?x=1&y", [(b"hOst", b"x"), (b"A", b""), (b"A", b"caf\xe9")])
@@ -39,21 +41,19 @@ def test_nothing_in_a_header_makes_another_line(name: bytes, value: bytes) -> No
 )
 def test_a_target_is_a_path(target: bytes) -> None:
     with pytest.raises(ClientError) as caught:
-        request_head(b"GET", target, [])
-    assert caught.value.status == 400
+        request_head(b"GET", target, [HOST])
+    assert (caught.value.status, caught.value.code) == (400, "bad_target")
 
 
 @pytest.mark.parametrize("method", [b"", b"G T", b"GET\r\n", b"G\xe9T", b"GET /evil HTTP/1.1\r\n", b"X" * 65])
 def test_a_method_is_a_token(method: bytes) -> None:
-    with pytest.raises(ClientError):
-        request_head(method, b"/", [])
+    with pytest.raises(ClientError) as caught:
+        request_head(method, b"/", [HOST])
+    assert caught.value.code == "bad_method"
 
 
 def test_options_may_ask_for_everything() -> None:
     assert request_head(b"OPTIONS", b"*", [(b"Host", b"x")]).startswith(b"OPTIONS * HTTP/1.1\r\n")
-
-
-HOST = (b"Host", b"up")
 
 
 def test_host_and_framing_are_added_where_missing() -> None:

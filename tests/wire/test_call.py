@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.core.asgi import Headers
+from gateway.core.settings import Timeouts
+from gateway.errors import ClientError, UpstreamError, UpstreamUnavailable
+from gateway.wire.call import Call
+from gateway.wire.client1 import Connection
+
+
+class Wire(asyncio.Transport):
+    """A transport that remembers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = b""
+        self.aborted = False
+        self.reading = True
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent += data
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+
+class Owner:
+    def made(self, connection: Connection) -> None: ...
+    def idle(self, connection: Connection) -> None: ...
+    def gone(self, connection: Connection) -> None: ...
+    def broke_off(self, error: UpstreamError) -> None: ...
+
+
+def begin(left: int | None) -> tuple[Call, Wire, Connection]:
+    connection = Connection("shop", Timeouts(), Owner())
+    wire = Wire()
+    connection.connection_made(wire)
+    return connection.begin(b"POST", b"HEAD ", left), wire, connection
+
+
+async def test_a_body_of_known_length() -> None:
+    call, wire, _ = begin(5)
+    assert await call.write(b"hel")
+    assert await call.write(b"")
+    assert await call.write(b"lo")
+    call.end([])
+    assert call.ended
+    assert wire.sent == b"HEAD hello"
+
+
+async def test_a_chunked_body_with_trailers() -> None:
+    call, wire, _ = begin(None)
+    assert await call.write(b"hello")
+    assert await call.write(b"")
+    call.end([(b"X-Sum", b"1")])
+    call.end([])
+    assert wire.sent == b"HEAD 5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n"
+
+
+async def test_a_body_longer_than_it_said() -> None:
+    call, wire, _ = begin(5)
+    assert await call.write(b"hel")
+    with pytest.raises(ClientError, match="longer"):
+        await call.write(b"lo GET /evil")
+    assert wire.aborted
+    assert wire.sent == b"HEAD hel"
+
+
+async def test_a_body_shorter_than_it_said() -> None:
+    call, wire, _ = begin(5)
+    assert await call.write(b"hel")
+    with pytest.raises(ClientError, match="shorter"):
+        call.end([])
+    assert wire.aborted
+
+
+async def test_writing_waits_while_the_upstream_is_slow() -> None:
+    call, wire, connection = begin(None)
+    connection.pause_writing()
+    done: list[bool] = []
+
+    async def write() -> None:
+        done.append(await call.write(b"x"))
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(write())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert wire.sent.endswith(b"x\r\n")
+        assert done == []
+        connection.resume_writing()
+    assert done == [True]
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["lost", "answered"])
+async def test_writing_ends_when_there_is_nobody_to_write_to(lost: bool) -> None:
+    call, _, connection = begin(None)
+    connection.pause_writing()
+    done: list[bool] = []
+
+    async def write() -> None:
+        done.append(await call.write(b"x"))
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(write())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        if lost:
+            connection.connection_lost(ConnectionResetError())
+        else:
+            connection.data_received(b"HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n")
+    assert done == [False]
+    assert not await call.write(b"y")
+
+
+async def test_informational_answers_are_told_as_they_come() -> None:
+    call, _, connection = begin(0)
+    told: list[tuple[int, Headers]] = []
+    call.informational = lambda status, headers: told.append((status, headers))
+    connection.data_received(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 1")
+    assert told == [(103, [(b"Link", b"</a>")])]
+    connection.data_received(b"00 Continue\r\n\r\n")
+    assert told[1:] == [(100, [])]
+    assert not call.headed
+
+
+async def test_the_head_is_counted_once() -> None:
+    call, _, connection = begin(0)
+    counted: list[tuple[int, UpstreamError | None]] = []
+    call.on_head = lambda status, error: counted.append((status, error))
+    connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n")
+    await call.head()
+    await call.head()
+    assert counted == [(200, None)]
+
+
+async def test_a_head_that_does_not_come_is_counted_once() -> None:
+    call, _, connection = begin(0)
+    counted: list[tuple[int, UpstreamError | None]] = []
+    call.on_head = lambda status, error: counted.append((status, error))
+    connection.shut()
+    for _ in range(2):
+        with pytest.raises(UpstreamUnavailable):
+            await call.head()
+    [(status, error)] = counted
+    assert status == 0
+    assert isinstance(error, UpstreamUnavailable)

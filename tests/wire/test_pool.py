@@ -1,0 +1,294 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from gateway.core.settings import Pool as PoolSettings
+from gateway.core.settings import Timeouts, UpstreamSettings
+from gateway.core.stats import UpstreamStats
+from gateway.errors import UpstreamTimeout, UpstreamUnavailable
+from gateway.wire.client1 import Connection
+from gateway.wire.pool import WAITING_PER_CONNECTION, Pool
+from tests.wire.scripted import OK, Peer, answers, until, upstream
+
+ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@asynccontextmanager
+async def pooled(
+    most: int = 2, idle: int = 2, *, connect: float = 5, rest: float = 5
+) -> AsyncIterator[tuple[Pool, UpstreamStats]]:
+    stats = UpstreamStats()
+    async with upstream(answers(OK)) as this:
+        limits = Timeouts(connect=connect, response=5, idle=rest)
+        pool = Pool(this.settings(pool=PoolSettings(max=most, idle=idle), timeouts=limits), stats)
+        try:
+            yield pool, stats
+        finally:
+            await pool.close()
+            assert (stats.connections, stats.idle) == (0, 0)
+
+
+async def use(connection: Connection) -> None:
+    call = connection.ask(b"GET", ASK)
+    await call.head()
+
+
+async def waiting(pool: Pool, count: int) -> None:
+    await until(lambda: f"{count} waiting" in repr(pool))
+
+
+async def test_the_last_used_is_used_next() -> None:
+    async with pooled() as (pool, stats):
+        assert pool.take() is None
+        first, second = await pool.acquire(), await pool.acquire()
+        assert (stats.connections, stats.idle) == (2, 0)
+        await use(first)
+        await use(second)
+        assert stats.idle == 2
+        assert repr(pool) == "<Pool of 'shop': 2 of 2 connections, 2 idle, 0 waiting>"
+        assert pool.take() is second
+        assert pool.take() is first
+        assert pool.take() is None
+        assert stats.idle == 0
+
+
+async def test_no_more_are_kept_idle_than_allowed() -> None:
+    async with pooled(3, idle=1) as (pool, stats):
+        for connection in [await pool.acquire() for _ in range(3)]:
+            await use(connection)
+        await until(lambda: stats.connections == 1)
+        assert stats.idle == 1
+
+
+async def test_a_dead_idle_connection_is_not_given_out() -> None:
+    async with pooled() as (pool, stats):
+        connection = await pool.acquire()
+        await use(connection)
+        connection.abort()
+        assert pool.take() is None
+        await until(lambda: stats.connections == 0)
+        assert stats.idle == 0
+
+
+async def test_a_lost_idle_connection_leaves_the_pool() -> None:
+    async with pooled() as (pool, stats):
+        connection = await pool.acquire()
+        await use(connection)
+        connection.abort()
+        await until(lambda: stats.connections == 0)
+        assert stats.idle == 0
+        assert pool.take() is None
+
+
+async def test_who_waits_gets_the_next_free_connection() -> None:
+    async with pooled(1) as (pool, stats), asyncio.TaskGroup() as group:
+        connection = await pool.acquire()
+        first = group.create_task(pool.acquire())
+        await waiting(pool, 1)
+        second = group.create_task(pool.acquire())
+        await waiting(pool, 2)
+        await use(connection)
+        assert await first is connection
+        assert not second.done()
+        await use(connection)
+        assert await second is connection
+        assert (stats.connections, stats.idle) == (1, 0)
+
+
+async def test_who_waits_gets_the_place_of_a_lost_connection() -> None:
+    async with pooled(1) as (pool, stats), asyncio.TaskGroup() as group:
+        connection = await pool.acquire()
+        next_one = group.create_task(pool.acquire())
+        await waiting(pool, 1)
+        connection.abort()
+        fresh = await next_one
+        assert fresh is not connection
+        assert stats.connections == 1
+
+
+async def test_who_gives_up_waiting_loses_nothing_for_the_others() -> None:
+    async with pooled(1) as (pool, stats), asyncio.TaskGroup() as group:
+        connection = await pool.acquire()
+        gone = group.create_task(pool.acquire())
+        await waiting(pool, 1)
+        stays = group.create_task(pool.acquire())
+        await waiting(pool, 2)
+        gone.cancel()
+        await until(gone.cancelled)
+        await use(connection)
+        assert await stays is connection
+        await use(connection)
+        assert stats.idle == 1
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["a connection", "a place"])
+async def test_what_was_given_to_somebody_who_just_left_is_not_lost(lost: bool) -> None:
+    async with pooled(1) as (pool, stats), asyncio.TaskGroup() as group:
+        connection = await pool.acquire()
+        leaving = group.create_task(pool.acquire())
+        await waiting(pool, 1)
+        if lost:
+            pool.gone(connection)  # gives the place away now
+            stats.connections += 1
+            pool._all.discard(connection)
+        else:
+            pool.idle(connection)
+        leaving.cancel()
+        await until(leaving.cancelled)
+        if lost:
+            connection.abort()
+            await until(lambda: stats.connections == 0)
+        again = pool.take() or await pool.acquire()
+        assert again.open
+        assert repr(pool).startswith("<Pool of 'shop': 1 of 1 connections")
+
+
+async def test_a_connection_that_dies_on_its_way_to_the_next_is_replaced() -> None:
+    async with pooled(1) as (pool, _), asyncio.TaskGroup() as group:
+        connection = await pool.acquire()
+        next_one = group.create_task(pool.acquire())
+        await waiting(pool, 1)
+        pool.idle(connection)
+        connection.abort()
+        fresh = await next_one
+        assert fresh is not connection
+        assert fresh.open
+
+
+async def test_the_oldest_idle_connection_makes_room_for_a_new_one() -> None:
+    async with pooled(2) as (pool, stats):
+        first, second = await pool.acquire(), await pool.acquire()
+        await use(first)
+        await use(second)
+        fresh = await pool.acquire()
+        assert fresh not in (first, second)
+        assert not first.open
+        assert second.open
+        await until(lambda: stats.connections == 2)
+        assert stats.idle == 1
+
+
+async def test_the_queue_is_bounded() -> None:
+    async with pooled(1) as (pool, _):
+        await pool.acquire()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(pool.acquire()) for _ in range(WAITING_PER_CONNECTION)]
+            await waiting(pool, WAITING_PER_CONNECTION)
+            with pytest.raises(UpstreamUnavailable, match="'shop' has too many requests waiting"):
+                await pool.acquire()
+            for task in tasks:
+                task.cancel()
+
+
+async def test_nobody_waits_longer_than_for_connecting() -> None:
+    async with pooled(1, connect=0.04) as (pool, _):
+        await pool.acquire()
+        with pytest.raises(UpstreamTimeout, match="upstream 'shop' had no free connection in time"):
+            await pool.acquire()
+        await waiting(pool, 0)
+
+
+async def test_idle_connections_are_closed_after_a_while() -> None:
+    async with pooled(rest=0.04) as (pool, stats):
+        await use(await pool.acquire())
+        assert stats.idle == 1
+        await until(lambda: stats.connections == 0)
+        assert stats.idle == 0
+
+
+async def test_failing_to_connect_frees_the_place() -> None:
+    async with upstream(answers(OK)) as this:
+        settings = this.settings(pool=PoolSettings(max=1, idle=1))
+    stats = UpstreamStats()
+    pool = Pool(settings, stats)  # nobody listens there any more
+    for _ in range(3):
+        with pytest.raises(UpstreamUnavailable, match="refused"):
+            await pool.acquire()
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(failing(pool)) for _ in range(3)]
+    assert all(task.result() == "UpstreamUnavailable" for task in tasks)
+    await pool.close()
+
+
+async def failing(pool: Pool) -> str:
+    try:
+        await pool.acquire()
+    except UpstreamUnavailable:
+        return "UpstreamUnavailable"
+    return "connected"
+
+
+async def test_a_cancelled_connect_frees_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pooled(1) as (pool, _):
+        begun = asyncio.Event()
+
+        async def hang(*args: object, **options: object) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncio.get_running_loop(), "create_connection", hang)
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(pool.acquire())
+                await begun.wait()
+                task.cancel()
+        assert (await pool.acquire()).open
+
+
+async def test_closing_fails_those_who_wait_and_those_who_come() -> None:
+    async with pooled(1) as (pool, _):
+        connection = await pool.acquire()
+        call = connection.ask(b"GET", b"")
+        async with asyncio.TaskGroup() as group:
+            waiter = group.create_task(failing(pool))
+            await waiting(pool, 1)
+            await pool.close()
+        assert waiter.result() == "UpstreamUnavailable"
+        with pytest.raises(UpstreamUnavailable, match="no longer used"):
+            await call.head()
+        with pytest.raises(UpstreamUnavailable, match="no longer used"):
+            await pool.acquire()
+
+
+async def test_a_connection_made_while_closing_is_not_used() -> None:
+    async with pooled(1) as (pool, stats), asyncio.TaskGroup() as group:
+        task = group.create_task(failing(pool))
+        await asyncio.sleep(0)
+        await pool.close()
+        await until(task.done)
+        assert task.result() == "UpstreamUnavailable"
+        await until(lambda: stats.connections == 0)
+
+
+async def test_many_at_once_never_exceed_the_limit() -> None:
+    most = 0
+    now = 0
+
+    async def count(peer: Peer) -> None:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        try:
+            for number in range(3):
+                await peer.head()
+                await peer.send(OK if number < 2 else OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        finally:
+            now -= 1
+
+    stats = UpstreamStats()
+    async with upstream(count) as this:
+        settings: UpstreamSettings = this.settings(pool=PoolSettings(max=4, idle=2))
+        pool = Pool(settings, stats)
+
+        async def one() -> None:
+            await use(pool.take() or await pool.acquire())
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(60):
+                group.create_task(one())
+        await pool.close()
+    assert most <= 4
