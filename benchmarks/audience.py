@@ -11,14 +11,14 @@ import socket
 import time
 from types import TracebackType
 
-from benchmarks.frames import Closed, FrameCounter
+from benchmarks.frames import PONG, Closed, FrameCounter
 from benchmarks.processes import BenchmarkError
 
 _HOST = "127.0.0.1"
 _TIMEOUT = 20.0
 _CHUNK = 65536
 _TOGETHER = 128  # handshakes under way at once: well below any listen backlog
-_QUIET = 0.4  # seconds without a byte after which greetings (snapshots) are over
+_QUIET = 0.4  # seconds without a message after which greetings (snapshots) are over
 _REQUEST = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -59,10 +59,12 @@ class Audience:
             self._epoll.register(fd, select.EPOLLIN)
 
     def settle(self) -> None:
-        """Take in whatever newcomers are sent, then count from zero."""
+        """Take in the messages that newcomers are sent, then count from zero."""
         quiet = time.monotonic() + _QUIET
         while time.monotonic() < quiet:
-            if self.pump(_QUIET / 4):
+            before = self.total
+            self.pump(_QUIET / 4)
+            if self.total > before:
                 quiet = time.monotonic() + _QUIET
         self.reset()
 
@@ -81,20 +83,20 @@ class Audience:
         """How many messages somebody has."""
         return max(self._counts.values())
 
-    def pump(self, timeout: float) -> bool:
-        """Read what is there, or wait for it; False when nothing came."""
+    def pump(self, timeout: float) -> None:
+        """Read what is there, or wait for it; answer pings."""
         counter, pending, counts = self._counter, self._pending, self._counts
-        ready = self._epoll.poll(timeout)
-        for fd, _ in ready:
+        for fd, _ in self._epoll.poll(timeout):
             data = os.read(fd, _CHUNK)
             if not data:
                 raise Closed("the server closed a connection")
             frames = counter.feed(pending[fd], data)
             pending[fd] = counter.pending
+            if counter.pings:
+                os.write(fd, PONG * counter.pings)
             counts[fd] += frames
             self.total += frames
             self.bytes += len(data)
-        return bool(ready)
 
 
 def upgraded(client: socket.socket) -> bytes:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from benchmarks.processes import BenchmarkError
 
-_TEXT, _BINARY, _CLOSE = 1, 2, 8
+_TEXT, _BINARY, _CLOSE, _PING = 1, 2, 8, 9
+PONG = b"\x8a\x80\0\0\0\0"  # masked, as clients must; to pings without a payload
 
 
 class Closed(BenchmarkError):
@@ -19,33 +20,38 @@ class Closed(BenchmarkError):
 
 @dataclass(slots=True)
 class FrameCounter:
-    """One for all connections of a process; the caller keeps each connection's unfinished bytes."""
+    """One for all connections of a process; the caller keeps each connection's unfinished bytes.
 
-    chunk: bytes = b""
-    frames: int = 0
+    After `feed`, `pending` is what begins an unfinished frame and `pings` how many want an answer.
+    """
+
     pending: bytes = field(default=b"", init=False)
+    pings: int = field(default=0, init=False)
+    _chunk: bytes = field(default=b"", init=False)
+    _frames: int = field(default=0, init=False)
 
     def feed(self, pending: bytes, data: bytes) -> int:
-        """How many messages end in `data`; `self.pending` then holds what begins an unfinished frame."""
-        if not pending and data == self.chunk:
-            self.pending = b""
-            return self.frames
-        frames, self.pending = split(pending + data)
-        if not pending and not self.pending:
-            self.chunk, self.frames = data, frames
+        """How many messages end in `data`, which comes after what was pending on its connection."""
+        if not pending and data == self._chunk:
+            self.pending, self.pings = b"", 0
+            return self._frames
+        frames, self.pings, self.pending = split(pending + data)
+        if not pending and not self.pending and not self.pings:
+            self._chunk, self._frames = data, frames
         return frames
 
 
-def split(data: bytes) -> tuple[int, bytes]:
-    """The number of whole data messages, and the bytes after the last whole frame."""
-    at = frames = 0
+def split(data: bytes) -> tuple[int, int, bytes]:
+    """The numbers of whole messages and of pings, and the bytes after the last whole frame."""
+    at = frames = pings = 0
     while (end := _end(data, at)) is not None:
         opcode = data[at] & 15
         if opcode == _CLOSE:
             raise Closed(f"the server closed with code {int.from_bytes(data[at + 2 : at + 4], 'big')}")
         frames += opcode in (_TEXT, _BINARY)
+        pings += opcode == _PING
         at = end
-    return frames, data[at:]
+    return frames, pings, data[at:]
 
 
 def _end(data: bytes, at: int) -> int | None:

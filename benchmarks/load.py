@@ -6,6 +6,7 @@ without, it prints "held" and keeps the connections open until stdin ends.
 
 from __future__ import annotations
 
+import select
 import socket
 import sys
 import time
@@ -16,7 +17,7 @@ from benchmarks.frames import client_frame
 from benchmarks.job import Entrance, Job, Outcome, Phase, dump, load_job
 from benchmarks.processes import BenchmarkError, raise_file_limit
 
-_STALL = 15.0  # seconds without progress after which a measurement has failed
+_STALL = 15.0  # seconds for one message to reach everyone, after which a measurement has failed
 
 
 class Publisher:
@@ -110,8 +111,10 @@ class Play:
     def _wait(self, reached: int) -> int:
         """Until everyone has at least one more message."""
         audience, clients = self._audience, self._clients
+        deadline = time.monotonic() + _STALL
         while audience.total < (reached + 1) * clients or audience.least == reached:
-            if not audience.pump(_STALL):
+            audience.pump(1.0)
+            if time.monotonic() > deadline:
                 raise BenchmarkError(f"message {reached + 1} did not reach everyone")
         return audience.least
 
@@ -155,7 +158,8 @@ def hold(job: Job) -> None:
     with Audience(job.port, job.path, job.clients) as audience:
         audience.settle()
         print("held", flush=True)
-        sys.stdin.read()
+        while not select.select([sys.stdin], [], [], 0)[0]:
+            audience.pump(0.1)
 
 
 def main() -> None:

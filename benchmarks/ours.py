@@ -16,11 +16,11 @@ from benchmarks.job import Entrance
 from benchmarks.peers import Server
 from benchmarks.processes import ROOT, await_port, cores, first_line, free_port, module, running
 
-_SERVE = "from gateway.cli import main; main()"
-_ENVELOPE = '{"id":"xxxxxxxx.1000","type":"patch","data":[{"op":"replace","path":"/text","value":""}]}'
+_ENVELOPE = '{"id":"xxxxxx.1000","type":"patch","data":[{"op":"replace","path":"/text","value":""}]}'
 
 _LIVE = """\
 listen: ["127.0.0.1:{port}"]
+admin: {{listen: "127.0.0.1:{admin}"}}
 access_log: {folder}/access.log
 upstreams:
   nobody: {{url: "http://127.0.0.1:9"}}
@@ -56,7 +56,7 @@ def gateway(stack: ExitStack, folder: Path) -> Server:
     (info / "METADATA").write_text(_METADATA)
     (info / "entry_points.txt").write_text(_ENTRY)
     entrance = Entrance(unix=str(home / "socket"))
-    config = _LIVE.format(port=port, folder=home, socket=entrance.unix)
+    config = _LIVE.format(port=port, admin=free_port(), folder=home, socket=entrance.unix)
     pid = _serve(stack, home, config, port)
     return Server(
         name="tidegate",
@@ -89,7 +89,7 @@ def _serve(stack: ExitStack, home: Path, config: str, port: int) -> int:
     file, log = home / "tidegate.yaml", home / "log"
     file.write_text(config)
     path = os.pathsep.join([str(home), str(ROOT), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-c", _SERVE, "serve", str(file)]
+    command = [sys.executable, "-m", "gateway", "serve", str(file)]
     child = stack.enter_context(running(command, log, core=cores()[0], env={"PYTHONPATH": path}))
     await_port(child, port, log)
     return child.pid

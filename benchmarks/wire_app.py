@@ -13,12 +13,12 @@ import socket
 import sys
 
 import uvloop
-from gateway.wire.server import Binding, serve
 
 from gateway.core.access import NoAccessLog
 from gateway.core.asgi import Framing, Receive, Scope, Send, Writer
 from gateway.core.settings import Limits, Listen
 from gateway.core.stats import Stats
+from gateway.wire.server import Binding, serve
 
 _READ = 65536
 

@@ -95,8 +95,8 @@ def test_numbers_are_bounded() -> None:
 def test_a_frame_is_counted_whole_byte_by_byte_and_with_a_tail(size: int) -> None:
     frame = server_frame(b"x" * size)
 
-    assert split(frame) == (1, b"")
-    assert split(frame + PING + frame[:1]) == (1, frame[:1])
+    assert split(frame) == (1, 0, b"")
+    assert split(frame + PING + frame[:1]) == (1, 1, frame[:1])
     counter, pending, counts = FrameCounter(), b"", []
     for at in range(len(frame)):
         counts.append(counter.feed(pending, frame[at : at + 1]))
