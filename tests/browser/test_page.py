@@ -163,7 +163,7 @@ async def test_it_says_when_the_shop_or_the_gateway_is_down_and_recovers(
         await shown.page.get_by_text(transport, exact=True).click()
         await shown.reads("#live .word", "live")
         stack.shop.kill()
-        await shown.page.get_by_text("The shop does not answer since").wait_for()
+        await shown.page.get_by_text("The shop has been failing since").wait_for()
         await shown.reads("#live .word", "shop down")
         assert await shown.count("live", "age") != "up to date"
         await shown.stock("live", 1, 12)

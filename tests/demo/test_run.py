@@ -45,6 +45,7 @@ def test_the_configuration_is_right_with_and_without_its_variables() -> None:
 
 def test_an_edit_by_rest_is_an_event_on_the_same_url(tmp_path: Path) -> None:
     with running(tmp_path) as demo:
+        assert all(os.getsid(child) == child for child in children(demo)), "Ctrl-C reaches the shop as well"
         shirt = demo.url("edit")
         with connect(demo.url("WebSocket"), proxy=None, open_timeout=20) as socket:
             snapshot = json.loads(socket.recv(timeout=20))

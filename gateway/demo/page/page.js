@@ -221,7 +221,7 @@ class Live {
     const when = since ? ` since ${new Date(since).toLocaleTimeString()}` : "";
     const why = reason ? ` (${reason})` : "";
     const held = state === "stale" ? " The list is as it was then; the gateway keeps trying." : "";
-    this.pane.state("warn", "shop down", `The shop does not answer${when}${why}.${held}`);
+    this.pane.state("warn", "shop down", `The shop has been failing${when}${why}.${held}`);
   }
 
   /** Events were missed that cannot be had again: ask for a snapshot. */
