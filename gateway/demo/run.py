@@ -38,6 +38,9 @@ A legacy shop runs at {shop}, plain REST. The gateway in front of it makes it li
   edit       curl -X PATCH {url}/api/shirts/2 -H 'Content-Type: application/json' -d '{{"stock": 42}}'
   metrics    http://{admin}/metrics
 
+Users: ada (password lovelace) and grace (hopper), by POST to /login or /api/token; /api/orders is live
+for each of them.
+
 Ctrl-C ends it."""
 
 

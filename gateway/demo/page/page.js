@@ -80,9 +80,7 @@ class Pane {
     this.write("lag", duration(performance.now() - since));
   }
 
-  confirm() {
-    this.right = performance.now();
-  }
+  confirm() { this.right = performance.now(); }
 
   tick() {
     if (this.current) this.confirm();
