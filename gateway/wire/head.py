@@ -21,6 +21,15 @@ _SPECIAL = frozenset({b"host", b"content-length", b"transfer-encoding", b"connec
 _AUTHORITY = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=:[]%"
 _ABSOLUTE = re.compile(rb"https?://([^/?#]+)(/[^?]*)?(?:\?(.*))?", re.IGNORECASE)
 
+_SPACE = ord(" ")
+
+# llhttp also reads RTSP, whose methods are then not refused as unknown.
+_RTSP = frozenset(
+    {
+        b"DESCRIBE", b"ANNOUNCE", b"SETUP", b"PLAY", b"PAUSE", b"TEARDOWN", b"GET_PARAMETER", b"SET_PARAMETER",
+        b"REDIRECT", b"RECORD", b"FLUSH",
+    }
+)  # fmt: skip
 _METHODS = {m.encode(): m for m in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")}
 
 
@@ -57,7 +66,7 @@ class Head:
     )  # fmt: skip
 
     def __init__(self, method: bytes, version: str, target: bytes, raw: Headers) -> None:
-        self.method = _METHODS.get(method) or method.decode("ascii")
+        self.method = _METHODS.get(method) or _unusual(method)
         self.version = version
         self.raw_headers = raw
         self.headers: Headers = []
@@ -80,7 +89,7 @@ class Head:
         lower = _LOWER.get
         for name, value in raw:
             key = lower(name) or name.lower()
-            if value[-1:] in b" \t":  # llhttp leaves the white space that may follow a value
+            if value and value[-1] <= _SPACE:  # llhttp leaves the white space that may follow a value
                 value = value.rstrip(b" \t")
             headers.append((key, value))
             if key in _SPECIAL:
@@ -100,8 +109,6 @@ class Head:
                 raise ClientError(400, "bad_host", "no Host header")
         elif host.translate(None, _AUTHORITY):
             raise ClientError(400, "bad_host", "the Host header is not a host")
-        if self.method == "CONNECT":
-            raise ClientError(501, "method", "this is not a forward proxy")
 
     def _examine(self, special: dict[bytes, bytes]) -> None:
         options = tokens(special.get(b"connection", b""))
@@ -146,6 +153,12 @@ class Head:
         for headers, name in ((self.headers, b"host"), (self.raw_headers, b"Host")):
             headers[:] = [pair for pair in headers if pair[0].lower() != b"host"]
             headers.insert(0, (name, match[1]))
+
+
+def _unusual(method: bytes) -> str:
+    if method == b"CONNECT" or method in _RTSP:
+        raise ClientError(501, "method", "the method is not for an origin server")
+    return method.decode("ascii")
 
 
 def tokens(value: bytes) -> set[bytes]:

@@ -47,28 +47,30 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_bytes", "_head", "_headed", "_limits", "_parser", "_raw", "_sink", "_split", "_target", "_upgraded",
-        "length", "whole",
+        "_bytes", "_fields", "_head", "_headed", "_max_bytes", "_max_count", "_parser", "_sink", "_split", "_target",
+        "_upgraded", "length", "whole",
     )  # fmt: skip
 
     def __init__(self, sink: Sink, limits: Limits) -> None:
         self._sink = sink
-        self._limits = limits
-        self._upgraded = True
+        self._max_bytes = limits.header_bytes
+        self._max_count = limits.header_count
+        self._parser = HttpRequestParser(self)
+        self._upgraded = False
+        self.length = 0
         self.reset()
 
     def reset(self) -> None:
         """The next request may begin."""
         if self._upgraded:
             self._parser = HttpRequestParser(self)
-        self._raw: Headers = []
+            self._upgraded = False
+        self._fields: Headers = []  # of the head, then of the trailers
         self._head: Head | None = None
-        self._target = b""
         self._headed = False
-        self._upgraded = False
+        self._target = b""
         self._split = False
         self._bytes = 0  # of the head, or since the last piece of a chunked body
-        self.length = 0
         self.whole = False
 
     def close(self) -> None:
@@ -89,29 +91,30 @@ class RequestReader:
         """Parse to the end of a request at most; how many bytes that took. Raises ClientError."""
         at, size = 0, len(data)
         while at < size and not self.whole:
-            end = self._boundary(data, at)
+            end = self._boundary(data, at, size)
             self._parse(data if end - at == size else memoryview(data)[at:end])
             at = end
             if self._headed and self._head is None:
                 self._begin()
-        self._split = data[-1] in _LINE_BREAKS
+        if not self.whole:
+            self._split = data[-1] in _LINE_BREAKS
         return at
 
-    def _boundary(self, data: bytes, at: int) -> int:
+    def _boundary(self, data: bytes, at: int, size: int) -> int:
         """How far llhttp may read and not come to a second request.
 
         A body of known length ends there. A head ends with an empty line, and so does a chunked body. When
         the bytes before these ended in a line break, the end may be among the first three.
         """
         if self.length > 0:
-            end = min(len(data), at + self.length)
+            end = min(size, at + self.length)
             self.length -= end - at
             return end
         if self._split and at < 3:
             end = at + 1
         else:
-            found = data.find(_END, max(0, at - 3) if self._split else at)
-            end = found + 4 if found >= 0 else len(data)
+            found = data.find(_END, at - 3 if self._split else at)
+            end = found + 4 if found >= 0 else size
         self._bytes += end - at
         return end
 
@@ -127,8 +130,8 @@ class RequestReader:
             raise error.__context__ or error from None
         except HttpParserError as error:
             raise ClientError(400, "malformed", f"the request is malformed: {error}") from None
-        if self._bytes > self._limits.header_bytes:
-            if self._head is None and not self._raw:
+        if self._bytes > self._max_bytes or len(self._fields) > self._max_count:
+            if self._head is None and not self._fields:
                 raise ClientError(414, "target_length", _TARGET_TOO_LONG)
             raise ClientError(431, "headers", _HEADERS_TOO_LARGE)
 
@@ -136,7 +139,8 @@ class RequestReader:
         if len(self._target) > MAX_TARGET:
             raise ClientError(414, "target_length", _TARGET_TOO_LONG)
         parser = self._parser
-        head = self._head = Head(parser.get_method(), parser.get_http_version(), self._target, self._raw)
+        head = self._head = Head(parser.get_method(), parser.get_http_version(), self._target, self._fields)
+        self._fields = head.trailers
         self._bytes = 0
         self.length = head.length
         self.whole = head.length == 0
@@ -158,10 +162,7 @@ class RequestReader:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        fields = self._raw if self._head is None else self._head.trailers
-        if len(fields) >= self._limits.header_count:
-            raise ClientError(431, "headers", _HEADERS_TOO_LARGE)
-        fields.append((name, value))
+        self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._headed = True
