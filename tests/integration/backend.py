@@ -1,0 +1,113 @@
+"""A plain REST backend that records what it is asked and can be told to misbehave.
+
+HTTP/1.1 on asyncio streams, without any framework between: what it answers is what the test wrote. It knows shirts,
+one list for each Authorization header, and pushes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+Item = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as it came. `at` is the monotonic time of its arrival."""
+
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    at: float
+
+    def header(self, name: str) -> str:
+        return next((value for key, value in self.headers if key.lower() == name), "")
+
+
+@dataclass(slots=True)
+class Backend:
+    """`mode` is "ok", "error" (500), "hang" (no answer), or "garbage" (no HTTP)."""
+
+    shirts: dict[str, list[Item]] = field(default_factory=lambda: {"": [{"id": 1, "stock": 12}]})
+    mode: str = "ok"
+    asked: list[Asked] = field(default_factory=list)
+    server: asyncio.Server | None = None
+    port: int = 0
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self.server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Cut every connection, as a process that is killed."""
+        if self.server is not None:
+            self.server.close()
+            self.server = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def polls(self, token: str = "") -> list[Asked]:
+        return [asked for asked in self.asked if asked.method == "GET" and asked.header("authorization") == token]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            while asked := await _read(reader):
+                self.asked.append(asked)
+                if self.mode == "hang":
+                    await asyncio.Event().wait()
+                writer.write(b"\x00not HTTP\r\n\r\n" if self.mode == "garbage" else self._answer(asked))
+                await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.transport.abort()
+            self._tasks.discard(task)
+
+    def _answer(self, asked: Asked) -> bytes:
+        shirts = self.shirts.get(asked.header("authorization"))
+        if self.mode == "error":
+            return _response(500, {"error": "out of order"})
+        if shirts is None:
+            return _response(401, {"error": "who?"}, ['WWW-Authenticate: Bearer realm="shop"'])
+        if asked.method == "PATCH":
+            key = int(asked.target.rpartition("/")[2])
+            shirt = next(shirt for shirt in shirts if shirt["id"] == key)
+            shirt.update(json.loads(asked.body))
+            return _response(200, shirt)
+        etag = f'"{hashlib.sha256(json.dumps(shirts).encode()).hexdigest()[:12]}"'
+        if asked.header("if-none-match") == etag:
+            return _response(304, None, [f"ETag: {etag}"])
+        return _response(200, shirts, [f"ETag: {etag}"])
+
+
+def _response(status: int, body: object, headers: list[str] | None = None) -> bytes:
+    data = b"" if body is None else json.dumps(body).encode()
+    lines = [f"HTTP/1.1 {status} Said So", "Content-Type: application/json", *(headers or [])]
+    if status != 304:
+        lines.append(f"Content-Length: {len(data)}")
+    return "\r\n".join([*lines, "", ""]).encode() + data
+
+
+async def _read(reader: asyncio.StreamReader) -> Asked | None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")[:-2]
+    method, target, _ = first.split(" ")
+    headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+    asked = Asked(method, target, headers, b"", time.monotonic())
+    length = int(asked.header("content-length") or 0)
+    return Asked(method, target, headers, await reader.readexactly(length), asked.at) if length else asked

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.integration.backend import Backend
+from tests.integration.gateways import Gateway, serve
+from tests.integration.processes import Process
+from tests.integration.relay import Relay
+
+Serve = Callable[..., Gateway]
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Serve]:
+    """Starts gateways, and leaves none behind."""
+    with ExitStack() as stack:
+
+        def start(config: str, **options: object) -> Gateway:
+            folder = tmp_path / f"gateway{len(list(tmp_path.iterdir()))}"
+            folder.mkdir()
+            running = serve(folder, config, **options)  # type: ignore[arg-type]
+            stack.callback(running.process.kill)
+            return running
+
+        yield start
+
+
+@pytest.fixture
+async def backend() -> AsyncIterator[Backend]:
+    """A backend in this process."""
+    backend = Backend()
+    await backend.start()
+    try:
+        yield backend
+    finally:
+        await backend.stop()
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[str]:
+    """The demo's shop as a process of its own; its URL."""
+    process = Process([sys.executable, "-P", "-m", "gateway.demo.shop", "--port", "0"])
+    try:
+        yield process.line(r"^shop: (\S+)")[1]
+    finally:
+        process.kill()
+
+
+@pytest.fixture
+async def relay() -> AsyncIterator[Relay]:
+    relay = Relay()
+    await relay.start()
+    try:
+        yield relay
+    finally:
+        await relay.stop()
