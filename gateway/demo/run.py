@@ -55,7 +55,7 @@ class Shop:
 
 
 def main(port: int = PORT) -> None:
-    """Run until SIGINT, SIGTERM or SIGHUP. Leaves by sys.exit unless all went well."""
+    """Run until SIGINT, SIGTERM or SIGHUP; port 0 takes free ones. Leaves by sys.exit unless all went well."""
     try:
         with TemporaryDirectory(prefix="tidegate-demo-") as folder:
             code = asyncio.run(_until_signalled(Path(folder), port))
@@ -87,7 +87,7 @@ async def _until_signalled(folder: Path, port: int) -> int:
 
 
 async def _serve(shop: Shop, port: int) -> int:
-    listen, admin = _address(port, "the page"), _address(ADMIN_PORT, "the metrics")
+    listen, admin = _address(port, "the page"), _address(port and ADMIN_PORT, "the metrics")
     places = {"SHOP_URL": shop.url, "DEMO_LISTEN": listen, "DEMO_ADMIN": admin}
     settings = load(str(configuration()), {**os.environ, **places})
     banner = BANNER.format(shop=shop.url, listen=listen, url=f"http://{listen}", admin=admin)
