@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NODE := tests/integration/node
 
 .PHONY: demo test lint types check bench clean
 
 demo: $(VENV)/.installed
 	@exec $(BIN)/tidegate demo
 
-test: $(VENV)/.tests
+test: $(VENV)/.tests $(NODE)/node_modules
 	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/.tests
@@ -26,7 +27,7 @@ bench: $(VENV)/.tests
 	$(BIN)/python -m benchmarks.memory --vs all
 
 clean:
-	rm -rf $(VENV) node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(NODE)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,5 +36,10 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 $(VENV)/.tests: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --group test --group browser --group lint
+	$(BIN)/python -m pip install --quiet --group test --group browser --group backends --group lint
 	@touch $@
+
+# Without npm, or without a network for it, the tests that need these say that they are skipped.
+$(NODE)/node_modules: $(NODE)/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --silent --prefix $(NODE) && touch $@; \
+	else echo "npm is absent: tests with Node.js clients are skipped"; fi || echo "npm ci failed in $(NODE)"
