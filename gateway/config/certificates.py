@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from urllib.parse import urlsplit
 
 from gateway.config.tree import Finding, Path, Tree, Value, listing, mapping
 
@@ -21,7 +20,7 @@ def _upstream_tls(tree: Tree, path: Path, upstream: Mapping[str, Value]) -> Iter
     if "tls" not in upstream:
         return
     url, tls, here = upstream.get("url"), mapping(upstream["tls"]), (*path, "tls")
-    if isinstance(url, str) and urlsplit(url).scheme == "http":
+    if isinstance(url, str) and url.lower().startswith("http:"):
         yield here, "the url begins with http: tls is for https"
     for one, other in (("cert", "key"), ("key", "cert")):
         if one in tls and other not in tls:

@@ -81,8 +81,8 @@ class _Expansion:
             return self._hide(data.decode().removesuffix("\n").removesuffix("\r"))
         except OSError as error:
             return self._wrong(f"cannot read {name}: {error.strerror}")
-        except ValueError:
-            return self._wrong(f"{name} is not UTF-8 text")
+        except ValueError:  # a NUL in the name among them
+            return self._wrong(f"{name!r} is not UTF-8 text")
 
     def _hide(self, value: str) -> str:
         self.tree.hidden.add(self.path)

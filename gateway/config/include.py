@@ -75,7 +75,7 @@ class _Reading:
         found: list[tuple[str, Mark]] = []
         for index, pattern in enumerate(patterns):
             path: Path = ("include", index) if isinstance(value, list) else ("include",)
-            if isinstance(pattern, str) and pattern:
+            if isinstance(pattern, str) and pattern and "\0" not in pattern:
                 found += [(name, tree.mark(path)) for name in _expand_pattern(tree.beside(path, pattern))]
         return found
 

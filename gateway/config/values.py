@@ -57,7 +57,7 @@ def _v6(text: str) -> str:
 def _address(text: str) -> str:
     if not text.startswith("unix:"):
         split_host_port(text)
-    elif not text.startswith("unix:/"):
+    elif not text.startswith("unix:/") or "\0" in text:
         raise ValueError("a socket's path is absolute, as in unix:/run/tidegate.sock")
     return text
 
@@ -127,7 +127,7 @@ def _origin(text: str) -> str:
 
 
 def _access_log(text: str) -> str:
-    if text not in ("stdout", "stderr", "off") and "/" not in text:
+    if text not in ("stdout", "stderr", "off") and ("/" not in text or "\0" in text):
         raise ValueError("expected stdout, stderr, off, or a file's path with a / in it")
     return text
 
@@ -160,6 +160,14 @@ class OrText:
         return {"anyOf": [{"type": "string"}, handler(core)]}
 
 
+def _filled(text: str) -> str:
+    if not text:
+        raise ValueError("is empty: give a value or remove it")
+    if "\0" in text:
+        raise ValueError("holds a NUL character")
+    return text
+
+
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -181,7 +189,7 @@ Host = Annotated[str, AfterValidator(_host)]
 HostHeader = Annotated[str, AfterValidator(_host_header)]
 Origin = Annotated[str, AfterValidator(_origin)]
 LogTarget = Annotated[str, AfterValidator(_access_log)]
-Text = Annotated[str, AfterValidator(_matches(re.compile(r".+", re.DOTALL), "is empty: give a value or remove it"))]
+Text = Annotated[str, AfterValidator(_filled)]
 Label = Annotated[str, AfterValidator(_matches(_LABEL, "expected 1 to 200 printable characters"))]
 Name = Annotated[
     str, AfterValidator(_matches(_NAME, "a name is 1 to 64 letters, digits, dots, hyphens and underscores"))

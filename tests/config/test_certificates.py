@@ -69,6 +69,8 @@ def test_pairs(folder: Path, url: str, cert: str, key: str, words: str) -> None:
         ({"cert": "one.pem"}, "https://a", ["cert: cert needs key"]),
         ({"key": "one.key"}, "https://a", ["key: key needs cert"]),
         ({}, "http://a", ["tls: the url begins with http:"]),
+        ({}, "HTTP://a", ["tls: the url begins with http:"]),
+        ({}, "https://[]", []),
         ({"ca": 3, "cert": [], "key": {}}, "https://a", []),
         ("odd", "https://a", []),
     ],

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.config import effective, load, load_from_environment, plugins
 from gateway.errors import ConfigError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TEXT = """
 limits: {connections: "${MANY}", header_bytes: "${SIZE}"}
@@ -72,3 +72,58 @@ def test_two_plugins_of_one_name_are_the_operators_to_sort_out(file: str, monkey
     monkeypatch.setattr(plugins, "find", find)
     with pytest.raises(ConfigError, match="two sources are called 'poll'"):
         load(file, {"MANY": "7", "SIZE": "8KB", "HOST": "h"})
+
+
+GOLDEN = [file.read_text().split("-----")[0] for file in (Path(__file__).parent.parent / "golden" / "config").iterdir()]
+BITS = [
+    *(
+        "null",
+        "{}",
+        "[]",
+        "~",
+        '"\\0"',
+        "-1",
+        "1e999",
+        "${A}",
+        "${API_TOKEN}",
+        "&a",
+        "*a",
+        "true",
+        "'",
+        '"',
+        ": ",
+        "- ",
+    ),
+    *(
+        "\n",
+        "  ",
+        "{",
+        "}",
+        "[",
+        "]",
+        "/**",
+        "{id}",
+        "items",
+        "poll",
+        "http://[]",
+        "é",
+        "!x",
+        "<<",
+        "unix:/",
+        "%2F",
+        "tls",
+    ),
+]
+EDIT = st.tuples(st.integers(0, 400), st.sampled_from([0, 0, 1, 3, 8]), st.sampled_from(BITS))
+
+
+@given(st.sampled_from(GOLDEN), st.lists(EDIT, max_size=3), st.sampled_from(["", "1", "x", "${A}", "a\0b"]))
+def test_whatever_is_written_is_taken_or_told(
+    tmp_path_factory: pytest.TempPathFactory, text: str, edits: list[tuple[int, int, str]], value: str
+) -> None:
+    for start, length, bit in edits:
+        text = text[:start] + bit + text[start + length :]
+    file = tmp_path_factory.getbasetemp() / "edited.yaml"
+    file.write_text(text)
+    with contextlib.suppress(ConfigError):
+        effective(str(file), {"A": value, "MANY": "3", "PORT": "1", "API_TOKEN": "s3cr3t"})
