@@ -77,9 +77,7 @@ def parse_template(text: str) -> Template:
         raise ValueError("a path begins with /")
     rest = text.endswith("/**")
     parts = (text[:-3] if rest else text).split("/")[1:]
-    segments = tuple(
-        _segment(part, last=not rest and index == len(parts) - 1) for index, part in enumerate(parts)
-    )
+    segments = tuple(_segment(part, last=not rest and index == len(parts) - 1) for index, part in enumerate(parts))
     names = tuple(found[1] for part in parts if (found := _NAME.fullmatch(part)))
     for name in names:
         if names.count(name) > 1:

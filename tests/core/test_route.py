@@ -217,13 +217,9 @@ def test_covers(wide: str, narrow: str, covers: bool) -> None:
 
 
 TEMPLATES = st.lists(st.sampled_from(["a", "b", "{x}", "*", "**"]), min_size=1, max_size=4).map(
-    lambda parts: (
-        "/" + "/".join(part for index, part in enumerate(parts) if part != "**" or index == len(parts) - 1)
-    )
+    lambda parts: "/" + "/".join(part for index, part in enumerate(parts) if part != "**" or index == len(parts) - 1)
 )
-PATHS = st.lists(st.sampled_from(["a", "b", "c", ""]), min_size=1, max_size=5).map(
-    lambda parts: "/" + "/".join(parts)
-)
+PATHS = st.lists(st.sampled_from(["a", "b", "c", ""]), min_size=1, max_size=5).map(lambda parts: "/" + "/".join(parts))
 
 
 @given(
