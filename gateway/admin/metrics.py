@@ -183,6 +183,12 @@ def _sources(routes: dict[Labels, RouteStats]) -> Iterator[Metric]:
         ROUTE,
         _one(routes, lambda route: route.channels),
     )
+    yield _gauge(
+        "tidegate_channels_failing",
+        "Channels whose source fails; their subscribers keep the last state.",
+        ROUTE,
+        _one(routes, lambda route: route.failing),
+    )
 
 
 def _upstreams(upstreams: dict[Labels, UpstreamStats]) -> Iterator[Metric]:

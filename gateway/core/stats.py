@@ -100,6 +100,7 @@ class RouteStats:
     poll_seconds: Histogram = field(default_factory=Histogram)
     events: Counts = field(default_factory=_counts)  # by event type
     channels: int = 0
+    failing: int = 0  # of these, channels whose source fails
 
 
 @dataclass(slots=True)

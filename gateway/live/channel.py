@@ -7,11 +7,11 @@ event goes out at once under light load, and many events share one write under h
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-from gateway.core.asgi import Writer
+from gateway.core.asgi import Framing, Writer
 from gateway.core.codes import FORBIDDEN, NO_CHANNEL, UNAUTHENTICATED, Disconnect
 from gateway.core.event import Change, Event, Json
 from gateway.core.log import Audience, Log
@@ -21,8 +21,7 @@ from gateway.core.stats import RouteStats
 from gateway.live.subscriptions import Feed, Group, Subscription
 from gateway.plugin import Clock, Encoding, Refused, Status
 
-if TYPE_CHECKING:
-    from gateway.core.asgi import Framing
+_log = logging.getLogger("tidegate.live")
 
 _CLOSES = {401: UNAUTHENTICATED, 403: FORBIDDEN}
 
@@ -69,7 +68,7 @@ class Channel:
         feed = self._feed
         before = feed.status.data if feed.status is not None else {"state": "ok"}
         if isinstance(before, dict) and before["state"] != status.state:
-            feed.failing = status.state != "ok"
+            self._fails(status.state != "ok", status.reason)
             feed.status = Event(type="status", data=_status_data(status, self._clock.time()))
             self.stats.events["status"] += 1
             self._broadcast(feed.status)
@@ -97,6 +96,11 @@ class Channel:
         self.ready.set()
         for end in tuple(self.ends):
             end(disconnect)
+
+    def forget(self) -> None:
+        """Nobody follows it any more."""
+        self.stats.channels -= 1
+        self.stats.failing -= self._feed.failing
 
     def sweep(self, *, heartbeat: bool) -> None:
         """Regular upkeep: forget what is too old, and show quiet clients that the line is alive."""
@@ -126,6 +130,17 @@ class Channel:
         for group in self._groups.values():
             if group.members:
                 group.write(group.audience.render(event), 1)
+
+    def _fails(self, failing: bool, reason: str = "") -> None:
+        """Count, and log once when the first channel of a route fails and once when the last is well again."""
+        if failing == self._feed.failing:
+            return
+        self._feed.failing = failing
+        self.stats.failing += 1 if failing else -1
+        if failing and self.stats.failing == 1:
+            _log.warning("route %s: the source fails: %s; subscribers keep their data", self.route, reason)
+        elif not failing and not self.stats.failing:
+            _log.warning("route %s: the source is well again", self.route)
 
     def _count(self, change: Change) -> None:
         events = self.stats.events

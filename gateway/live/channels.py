@@ -107,14 +107,14 @@ class Channels:
         stats.channels += 1
         channel = Channel(name, live.route.name, live.settings, stats, self._clock)
         channel.log.head = self._broker.attach(name, channel.deliver)
-        publisher = ChannelPublisher(channel, self._broker, stats)
+        publisher = ChannelPublisher(channel, self._broker, stats, self._clock)
         followed = Target(target=target, headers=share.headers, upstream=live.upstream)
         work = self._run(live.source, followed, publisher)
         task = self._supervisor.start(work, f"source of route {live.route.name}")
         return _Running(channel, task, next_heartbeat=self._clock.monotonic() + live.settings.heartbeat)
 
     async def _run(self, source: Source, target: Target, publisher: ChannelPublisher) -> None:
-        await follow(source, target, publisher, self._clock)
+        await follow(source, target, publisher)
         self._forget(publisher.channel.name, publisher.channel)  # only a refusal ends a source by itself
 
     def _forget(self, name: str, channel: Channel) -> None:
@@ -122,7 +122,7 @@ class Channels:
         if running is not None and running.channel is channel:
             del self._running[name]
             self._broker.detach(name)
-            channel.stats.channels -= 1
+            channel.forget()
 
 
 def live_routes(

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from gateway.core.event import Change, Event, Json
 from gateway.core.position import Position
 from gateway.core.settings import LiveSettings, PluginUse
@@ -96,3 +98,21 @@ async def test_it_is_ready_with_a_state_a_status_or_a_refusal() -> None:
     assert refused.refused is not None
     assert repr(with_state) == f"<Channel users=0 {with_state.log!r}>"
     await turn()
+
+
+async def test_failing_channels_are_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    one, two = channel(), channel()
+    two.stats = one.stats
+    for made in (one, two):
+        made.tell(Status(state="error", reason="down"))
+        made.tell(Status(state="stale", reason="still down"))
+    assert one.stats.failing == 2
+    assert caplog.messages == ["route route: the source fails: down; subscribers keep their data"]
+    one.tell(Status(state="ok"))
+    assert len(caplog.messages) == 1
+    two.stats.channels += 1
+    two.forget()
+    assert (one.stats.failing, one.stats.channels) == (0, 0)
+    one.tell(Status(state="error", reason="down"))
+    one.tell(Status(state="ok"))
+    assert caplog.messages[-1] == "route route: the source is well again"
