@@ -35,6 +35,8 @@ class UpstreamCall(Protocol):
     reason: bytes
     headers: Headers
     headed: bool
+    buffered: int
+    """Bytes of the body that `read` would give at once."""
     trailers: Headers
     """Complete when the body is."""
 

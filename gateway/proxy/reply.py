@@ -45,6 +45,8 @@ class Reply:
         # Only a chunked answer can have trailers; whether it does is known at its end.
         trailing = self._trailing and header(call.headers, b"transfer-encoding") is not None
         await self._start(call.status, response_headers(call.headers), trailers=trailing)
+        if not call.buffered:  # a server may hold the head back until there is a body: an event stream must open
+            await self._send({"type": "http.response.body", "body": b"", "more_body": True})
         while data := await call.read():
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
             self.sent += len(data)

@@ -22,6 +22,8 @@ MAX_HEADERS = 256
 # More 1xx answers than any protocol needs: 102 comes every 20 s where it is used at all.
 MAX_INFORMATIONAL = 32
 
+_FRAMING_SIZES = frozenset(map(len, (b"content-length", b"transfer-encoding")))
+
 
 class Incoming:
     """An answer while it arrives; headers are the bytes that came.
@@ -99,7 +101,7 @@ class Incoming:
             self.reusable = False
             if not self.complete:
                 raise UpstreamProtocolError(f"sent what is not HTTP/1.1: {error}") from error
-        if self._quiet > MAX_HEAD and not self.complete:
+        if self._quiet >= MAX_HEAD and not self.complete:
             self._wrong = f"sent headers above {MAX_HEAD} bytes"
         if self._wrong:
             raise UpstreamProtocolError(self._wrong)
@@ -118,11 +120,17 @@ class Incoming:
         if self.headed:
             self._trailer(name, value)
             return
+        if len(name) in _FRAMING_SIZES:
+            value = self._framing(name.lower(), value)
         self.headers.append((name, value))
-        if len(name) == 17 and name.lower() == b"transfer-encoding":
+
+    def _framing(self, name: bytes, value: bytes) -> bytes:
+        """Look closer at what may be a header that frames; its value, without the space that llhttp leaves behind."""
+        if name == b"transfer-encoding":
             self._chunked = True
             if value.strip().lower() != b"chunked":
                 self._wrong = "used a transfer coding that it was not offered"
+        return value.rstrip(b" \t") if name == b"content-length" else value
 
     def on_headers_complete(self) -> None:
         if self.complete:

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trustme
@@ -42,8 +43,7 @@ async def connect(settings: UpstreamSettings) -> asyncio.Transport:
 
     await Connector(settings).connect(Protocol)
     [transport] = made
-    assert isinstance(transport, asyncio.Transport)
-    return transport
+    return cast("asyncio.Transport", transport)
 
 
 def served(authority: trustme.CA, *names: str) -> ssl.SSLContext:

@@ -53,6 +53,13 @@ def test_a_body_with_a_length(feed: Feeder) -> None:
 
 
 @every_way
+def test_space_after_a_length_is_not_part_of_it(feed: Feeder) -> None:
+    got = read(b"HTTP/1.1 200 OK\r\nContent-Length: 5 \t\r\nX: y \r\n\r\nhello", feed)
+    assert got.headers == [(b"Content-Length", b"5"), (b"X", b"y ")]
+    assert got.take() == b"hello"
+
+
+@every_way
 def test_a_chunked_body_with_trailers(feed: Feeder) -> None:
     chunks = b"5;e=1\r\nhello\r\n1\r\n!\r\n0\r\nX-Sum: 1\r\nX-sum: 2\r\n\r\n"
     got = read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks, feed)
