@@ -27,6 +27,7 @@ from gateway.wire.listener import Listener
 Address = tuple[str, int | None]
 
 _VERSIONS = {"version": "3.0", "spec_version": "2.5"}
+_LOGGED = 1024  # bytes of a target; what is longer is an attack or a mistake
 _NO_OPTIONS: dict[str, object] = {}
 
 
@@ -88,7 +89,7 @@ def websocket_scope(listener: Listener, ends: Ends, head: Head, exchange: Exchan
 
 def refused_scope(ends: Ends, method: str, target: bytes) -> Scope:
     """As much of a scope as is known of a request that can't be understood; for the access log."""
-    path, _, query = target.partition(b"?")
+    path, _, query = target[:_LOGGED].partition(b"?")
     return {
         "type": "http",
         "http_version": "1.1",

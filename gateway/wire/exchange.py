@@ -252,6 +252,7 @@ class Exchange:
         self.write = discard
         self._full = self._drained = None
         self._chunks.clear()
+        self.unread = 0
         self._bell.ring()
 
     # tidegate.wire

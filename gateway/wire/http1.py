@@ -143,8 +143,7 @@ class Connection(asyncio.Protocol):
         self.transport.set_protocol(socket)
         if self.full:
             socket.pause_writing()
-        if self._paused:
-            self.transport.resume_reading()
+        self.resume()
         if rest:
             socket.data_received(rest)
         listener.spawn(socket.run(listener.app, scope))
@@ -256,9 +255,9 @@ class Connection(asyncio.Protocol):
         head, body = refusal(error, self.listener.sweep.date)
         self.transport.write(head if method == "HEAD" else head + body)
         self.listener.refused(error, refused_scope(self._ends, method, target), len(body))
-        self._close(linger=True)
         if exchange is not None:
             exchange.gone()
+        self._close(linger=True)
 
     def _close(self, *, linger: bool) -> None:
         """Close when all is written. To linger is to read on until the client closes too.

@@ -104,10 +104,8 @@ class WebSocket(asyncio.Protocol):
 
     def _failed(self) -> None:
         if self._phase < OPEN:
-            head, body = refusal(
-                ClientError(500, "internal", "the request could not be answered"), self._listener.sweep.date
-            )
-            self._answer(head + body)
+            self._listener.stats.refused["internal"] += 1
+            self._refuse(ClientError(500, "internal", "the request could not be answered"))
         self.close(INTERNAL.code, INTERNAL.reason)
 
     # The transport.
@@ -288,8 +286,7 @@ class WebSocket(asyncio.Protocol):
         if self._phase == OPEN:
             self.close(message.get("code", NORMAL.code), message.get("reason") or "")
             return
-        head, body = refusal(ClientError(403, "refused", "the WebSocket was refused"), self._listener.sweep.date)
-        self._answer(head + body)
+        self._refuse(ClientError(403, "refused", "the WebSocket was refused"))
 
     def _respond(self, message: Message) -> None:
         if self._response is None:
@@ -305,6 +302,10 @@ class WebSocket(asyncio.Protocol):
         if fields.length < 0:
             lines.append(header_lines([(b"content-length", b"%d" % len(body))]))
         self._answer(b"".join([*lines, b"connection: close\r\n\r\n", body]))
+
+    def _refuse(self, error: ClientError) -> None:
+        head, body = refusal(error, self._listener.sweep.date)
+        self._answer(head + body)
 
     def _answer(self, response: bytes) -> None:
         """Answer the handshake with a response, and close."""

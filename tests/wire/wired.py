@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import h11
 
@@ -18,6 +18,8 @@ from gateway.wire.listener import Listener
 from gateway.wire.server import Binding, serve
 from gateway.wire.sweep import Sweep
 from gateway.wire.websocket import WebSocket
+
+T = TypeVar("T")
 
 
 class Line(asyncio.Transport):
@@ -237,6 +239,11 @@ def _one(client: h11.Connection) -> Answer:
             return answer
         else:
             raise AssertionError(f"no whole response: {event!r}")
+
+
+def begun(doing: Coroutine[object, object, T]) -> asyncio.Task[T]:
+    """Something that goes on while the test does; the test awaits it."""
+    return asyncio.get_running_loop().create_task(doing)
 
 
 async def settle() -> None:
