@@ -3,13 +3,24 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from contextlib import suppress
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any, cast
 
+import hypercorn.asyncio
+import hypercorn.config
 import pytest
+import uvicorn
 
+from gateway.core.asgi import App
 from gateway.core.settings import Timeouts
-from tests.proxy.passing import gate, get, post
-from tests.wire.scripted import OK, Peer, Script, answers, says, until
+from gateway.core.stats import Stats
+from gateway.proxy.app import Proxy
+from gateway.wire.upstream import HttpUpstream
+from tests.proxy.passing import Gate, Log, app_of, gate, get, post
+from tests.wire.scripted import OK, Peer, Script, answers, says, until, upstream
 from tests.wire.wired import parse
 
 ADDED = (
@@ -137,9 +148,8 @@ async def test_an_event_stream_flows_at_once() -> None:
 
 
 async def test_trailers_come_through() -> None:
-    answer = (
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\nAge: 9\r\nSet-Cookie: x\r\n\r\n"
-    )
+    trailers = b"X-Sum: 1\r\nAge: 9\r\nSet-Cookie: x\r\n"
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n" + trailers + b"\r\n"
     for pieces in ([answer], [answer[:50], answer[50:]]):
         async with gate(says(*pieces)) as gateway:
             got = await gateway.ask(get())
@@ -485,3 +495,101 @@ async def test_a_slow_client_holds_the_upstream_back() -> None:
             for _ in range(300):
                 await asyncio.sleep(0)
         assert written < size
+
+
+# Servers that others wrote: the same application, without our extension.
+
+
+@pytest.fixture(params=["uvicorn", "hypercorn"])
+def serve_elsewhere(request: pytest.FixtureRequest) -> Callable[[App], AbstractAsyncContextManager[int]]:
+    return on_uvicorn if request.param == "uvicorn" else on_hypercorn
+
+
+@asynccontextmanager
+async def on_uvicorn(app: App) -> AsyncIterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        config = uvicorn.Config(app, lifespan="off", log_level="critical", timeout_graceful_shutdown=1)
+        server = uvicorn.Server(config)
+        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(server._serve(sockets=[listening]))
+            await until(lambda: server.started)
+            yield listening.getsockname()[1]
+            server.should_exit = True
+
+
+@asynccontextmanager
+async def on_hypercorn(app: App) -> AsyncIterator[int]:
+    listening = socket.create_server(("127.0.0.1", 0))
+    port: int = listening.getsockname()[1]
+    config = hypercorn.config.Config()
+    config.bind = [f"fd://{listening.detach()}"]  # which closes it in the end
+    config.errorlog = config.accesslog = None
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(hypercorn.asyncio.serve(cast("Any", app), config, shutdown_trigger=stop.wait))
+        yield port
+        stop.set()
+
+
+Elsewhere = Callable[[App], AbstractAsyncContextManager[int]]
+
+
+@asynccontextmanager
+async def gate_elsewhere(serve: Elsewhere, *scripts: Script) -> AsyncIterator[Gate]:
+    stats, log = Stats(), Log()
+    async with upstream(*scripts) as this:
+        shop = HttpUpstream(this.settings(), stats.upstreams["shop"])
+        async with serve(app_of(Proxy({"shop": shop}, stats, log, time.monotonic))) as port:
+            yield Gate(port, this, shop, stats, log)
+        await shop.close()
+
+
+async def test_a_small_answer_on_other_servers(serve_elsewhere: Elsewhere) -> None:
+    heads: list[bytes] = []
+    answer = b"HTTP/1.1 200 OK\r\nX-Twice: caf\xe9\r\nx-tWICE: 2\r\nContent-Length: 5\r\n\r\nhello"
+    async with gate_elsewhere(serve_elsewhere, keeps(heads, answer)) as gateway:
+        got = await gateway.ask(get(b"/a%2Fb?x=%20"))
+        assert got.body == b"hello"
+        assert [pair for pair in got.headers if pair[0].lower() == b"x-twice"] == [
+            (b"x-twice", b"caf\xe9"),
+            (b"x-twice", b"2"),
+        ]
+        assert heads[0].startswith(b"GET /a%2Fb?x=%20 HTTP/1.1\r\nhost: gate.example\r\n")
+        assert gateway.log.lines == [("GET", "/**", 200, 5)]
+
+
+async def test_bodies_on_other_servers(serve_elsewhere: Elsewhere) -> None:
+    size = 1_000_000
+
+    async def echo(peer: Peer) -> None:
+        head = await peer.head()
+        assert b"content-length: %d\r\n" % size in head.lower()
+        await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        left = size
+        while left:
+            data = await peer.reader.read(65536)
+            left -= len(data)
+            await peer.send(b"%x\r\n%b\r\n" % (len(data), data.upper()))
+        await peer.send(b"0\r\n\r\n")
+
+    async with gate_elsewhere(serve_elsewhere, echo) as gateway, gateway.client() as client:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(client.send(post(b"Content-Length: %d" % size), b"abcde" * (size // 5)))
+            got = await client.rest()
+        assert parse(got, ("POST",), closed=True)[0].body == b"ABCDE" * (size // 5)
+
+
+async def test_a_client_that_leaves_other_servers(serve_elsewhere: Elsewhere) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+        await peer.closed()
+
+    async with gate_elsewhere(serve_elsewhere, script) as gateway:
+        async with gateway.client() as client:
+            await client.send(get())
+            await client.until(b"data: 1\n\n")
+        await until(lambda: gateway.upstream.running == 0)
+        await until(lambda: gateway.log.lines)
+        assert gateway.log.lines == [("GET", "/**", 200, 9)]
