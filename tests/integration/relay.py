@@ -1,4 +1,4 @@
-"""A connection between client and gateway that the test can cut, as networks do."""
+"""A connection that the test can cut, as networks do, and on which it can see every byte."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Relay:
-    """Passes bytes on to `target`."""
+    """Passes bytes on to `target`, and keeps them: `up` went there, `down` came back."""
 
     target: int = 0
     port: int = 0
+    up: bytearray = field(default_factory=bytearray)
+    down: bytearray = field(default_factory=bytearray)
     _server: asyncio.Server | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -21,6 +23,10 @@ class Relay:
 
     def to(self, port: int) -> None:
         self.target = port
+
+    def forget(self) -> None:
+        self.up.clear()
+        self.down.clear()
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -45,8 +51,8 @@ class Relay:
             their_reader, their_writer = await asyncio.open_connection("127.0.0.1", self.target)
             try:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(_pass(reader, their_writer))
-                    group.create_task(_pass(their_reader, writer))
+                    group.create_task(_pass(reader, their_writer, self.up))
+                    group.create_task(_pass(their_reader, writer, self.down))
             finally:
                 their_writer.transport.abort()
         except (OSError, asyncio.CancelledError):
@@ -56,8 +62,9 @@ class Relay:
             self._tasks.discard(task)
 
 
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: bytearray) -> None:
     while data := await reader.read(65536):
+        kept += data
         writer.write(data)
         await writer.drain()
     if writer.can_write_eof():
