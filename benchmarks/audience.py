@@ -54,8 +54,9 @@ class Audience:
             client.sendall(request(path))
         for client in fresh:
             fd = client.fileno()
-            self._counts[fd] = 0
-            self._pending[fd] = upgraded(client) if path else b""
+            rest = upgraded(client) if path else b""
+            self._counts[fd] = self._counter.feed(b"", rest)
+            self._pending[fd] = self._counter.pending
             self._epoll.register(fd, select.EPOLLIN)
 
     def settle(self) -> None:
