@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from gateway.proxy.body import beside, collect, next_piece, upload, upload_when_asked, watch
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from gateway.core.asgi import Headers, Message, Receive
     from gateway.plugin import StreamingUpstream, UpstreamCall
     from gateway.proxy.inbound import Inbound
@@ -31,14 +33,17 @@ class Passage:
         self._reply = reply
         self._upstream = upstream
 
-    async def carry(self) -> None:
+    def carry(self) -> Coroutine[object, object, None]:
         """Raises UpstreamError, ClientError or ClientGone when the answer can't be completed."""
+        return self._with_body() if self._inbound.length != 0 else self._ask(b"")
+
+    async def _with_body(self) -> None:
         inbound = self._inbound
         first = await next_piece(self._receive) if inbound.unsure else None
         if first is not None and not first.get("more_body", False):
             await self._ask(bytes(first.get("body", b"")))
         elif inbound.small:
-            await self._ask(await collect(self._receive) if inbound.length else b"")
+            await self._ask(await collect(self._receive))
         else:
             await self._upload(first)
 

@@ -12,7 +12,7 @@ from gateway.core.http import header
 from gateway.core.problem import problem
 
 if TYPE_CHECKING:
-    from gateway.core.asgi import Headers, Send
+    from gateway.core.asgi import Headers, Message, Send
     from gateway.plugin import UpstreamCall
     from gateway.proxy.inbound import Inbound
 
@@ -33,8 +33,9 @@ class Reply:
     async def whole(self, call: UpstreamCall, body: bytes) -> None:
         """Pass on an answer that is all here."""
         trailers = trailer_headers(call.trailers) if call.trailers and self._trailing else []
-        await self._start(call.status, response_headers(call.headers), trailers=bool(trailers))
-        await self._send({"type": "http.response.body", "body": body})
+        send = self._send
+        await send(self._start(call.status, response_headers(call.headers), trailers=bool(trailers)))
+        await send({"type": "http.response.body", "body": body})
         self.sent = len(body)
         if trailers:
             await self._trail(trailers)
@@ -44,7 +45,7 @@ class Reply:
         self.streaming = (header(call.headers, b"content-type") or b"").lower().startswith(b"text/event-stream")
         # Only a chunked answer can have trailers; whether it does is known at its end.
         trailing = self._trailing and header(call.headers, b"transfer-encoding") is not None
-        await self._start(call.status, response_headers(call.headers), trailers=trailing)
+        await self._send(self._start(call.status, response_headers(call.headers), trailers=trailing))
         if not call.buffered:  # a server may hold the head back until there is a body: an event stream must open
             await self._send({"type": "http.response.body", "body": b"", "more_body": True})
         while data := await call.read():
@@ -57,18 +58,18 @@ class Reply:
     async def problem(self, status: int, code: str, detail: str) -> None:
         """Answer in the upstream's place."""
         headers, body = problem(status, code, detail)
-        await self._start(status, headers, trailers=False)
+        await self._send(self._start(status, headers, trailers=False))
         await self._send({"type": "http.response.body", "body": b"" if self._mute else body})
         self.sent = 0 if self._mute else len(body)
 
-    async def _start(self, status: int, headers: Headers, *, trailers: bool) -> None:
+    def _start(self, status: int, headers: Headers, *, trailers: bool) -> Message:
         self.status = status
         if self._plain:  # ASGI wants lower-case names; our own server sends what the upstream wrote
             headers = [(name.lower(), value) for name, value in headers]
-        start = {"type": "http.response.start", "status": status, "headers": headers}
+        start: Message = {"type": "http.response.start", "status": status, "headers": headers}
         if trailers:
             start["trailers"] = True
-        await self._send(start)
+        return start
 
     async def _trail(self, trailers: Headers) -> None:
         if self._plain:

@@ -1,7 +1,8 @@
 """A call: one request on an upstream connection and its answer, as gateway.plugin's UpstreamCall.
 
 It owns what was read and the one waiter; the connection owns the transport. They part as soon as the answer is
-complete, so that the connection can serve another request while this answer is still being read.
+complete, so that the connection can serve another request while this answer is still being read. Whoever has a
+call must close it, however it ends.
 """
 
 from __future__ import annotations
@@ -52,11 +53,15 @@ class Call(Incoming):
         self._waiter: asyncio.Future[None] | None = None
 
     async def soon(self) -> None:
-        """Wait for the head, or until the call is slow. Raises UpstreamError."""
-        while not (self.headed or self.slow):
-            if self._error is not None:
-                raise self._error
-            await self._news()
+        """Wait for the head, or until the call is slow. Raises UpstreamError; closes the call when cancelled."""
+        try:
+            while not (self.headed or self.slow):
+                if self._error is not None:
+                    raise self._error
+                await self._news()
+        except asyncio.CancelledError:
+            self.close()
+            raise
 
     async def head(self) -> None:
         while not self.headed and self._error is None:
@@ -140,12 +145,6 @@ class Call(Incoming):
             raise ClientError(400, "bad_framing", "the body is longer than its content-length says")
         return data
 
-    async def _news(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        except asyncio.CancelledError:
-            self.close()
-            raise
-        finally:
-            self._waiter = None
+    def _news(self) -> asyncio.Future[None]:
+        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        return waiter

@@ -1,15 +1,14 @@
 """One HTTP/1.1 connection to an upstream; it carries one call at a time.
 
 It trusts nothing: bytes that nobody asked for, an answer that ends before its request, a call that is given up,
-each closes it. It has no timer: its owner visits it now and then, and a deadline says when it has waited too long.
-It knows nothing of pools, retries or statistics.
+each closes it. It has neither timer nor clock: its owner visits it now and then, and it counts from the first visit
+that finds it waiting for something. It knows nothing of pools, retries or statistics.
 """
 
 from __future__ import annotations
 
 import asyncio
 from math import inf
-from time import monotonic
 from typing import TYPE_CHECKING, Protocol, cast
 
 from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
@@ -39,23 +38,23 @@ class Owner(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """An open connection is idle, or busy with one call; deadlines are in seconds of time.monotonic."""
+    """An open connection is idle, or busy with one call. Times are in seconds."""
 
     __slots__ = (
         "_call",
         "_congested",
-        "_deadline",
         "_drain",
         "_name",
         "_owner",
+        "_patience",
         "_paused",
         "_served",
+        "_since",
         "_timeouts",
         "_transport",
     )
 
     def __init__(self, name: str, timeouts: Timeouts, owner: Owner) -> None:
-        self._deadline = inf
         self._name = name
         self._timeouts = timeouts
         self._owner = owner
@@ -63,6 +62,8 @@ class Connection(asyncio.Protocol):
         self._call: Call | None = None
         self._drain: asyncio.Future[None] | None = None
         self._served = 0
+        self._patience = inf  # how long it may wait for what it waits for now
+        self._since = 0.0  # when that began, as a visit saw it; 0: none did
         self._congested = self._paused = False
 
     def __repr__(self) -> str:
@@ -78,14 +79,14 @@ class Connection(asyncio.Protocol):
         """Write a whole request."""
         call = self._call = Call(method, self, 0)
         call.ended = True
-        self._deadline = monotonic() + self._timeouts.response
+        self._patience, self._since = self._timeouts.response, 0.0
         self._write(request)
         return call
 
     def begin(self, method: bytes, head: bytes, left: int | None) -> Call:
         """Write the head of a request whose body of `left` bytes (None: chunked) will follow."""
         call = self._call = Call(method, self, left)
-        self._deadline = inf
+        self._patience = inf
         self._write(head)
         return call
 
@@ -116,7 +117,7 @@ class Connection(asyncio.Protocol):
             self._reckon()
 
     def abort(self) -> None:
-        """Close now; an call under way is forgotten, not failed."""
+        """Close now; a call under way is forgotten, not failed."""
         self._call = None
         self._release_writer()
         if self._transport is not None:
@@ -126,15 +127,13 @@ class Connection(asyncio.Protocol):
         """Close now, and fail the call under way."""
         self._fail(UpstreamUnavailable("is no longer used"))
 
-    def rest(self, seconds: float) -> None:
-        """Be idle, for so long at most."""
-        self._deadline = monotonic() + seconds
-
     def visit(self, now: float) -> None:
         """The owner comes by, every now and then."""
-        if self._deadline < now:
+        if not self._since:
+            self._since = now
+        elif now - self._since > self._patience:
             self._expire()
-        elif self._call is not None:
+        if self._call is not None:
             self._call.visit()
 
     def _expire(self) -> None:
@@ -218,7 +217,9 @@ class Connection(asyncio.Protocol):
         self._served += 1
         call.done()
         if call.reusable and call.ended and self.open:
-            self.resume()
+            if self._paused:
+                self.resume()
+            self._patience, self._since = self._timeouts.idle, 0.0
             self._owner.idle(self)
         else:
             self.abort()
@@ -240,14 +241,14 @@ class Connection(asyncio.Protocol):
             self._drain.set_result(None)
 
     def _reckon(self) -> None:
-        """Set the deadline anew: only what the upstream keeps us waiting for counts, not what a client does."""
-        call = self._call
+        """What is waited for has changed. Only what the upstream delays counts, not what a client does."""
+        call, limits = self._call, self._timeouts
         if call is None:
             return
+        self._since = 0.0
         if not call.ended:
-            wait = self._timeouts.idle if self._congested else inf
+            self._patience = limits.idle if self._congested else inf
         elif not call.headed:
-            wait = self._timeouts.response
+            self._patience = limits.response
         else:
-            wait = inf if self._paused else self._timeouts.idle
-        self._deadline = monotonic() + wait
+            self._patience = inf if self._paused else limits.idle

@@ -18,12 +18,14 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
 _TARGET = re.compile(rb"(?:/[!-~\x80-\xff]*|\*)")
+_SIZES = frozenset(map(len, (b"host", b"content-length", b"transfer-encoding")))
+_USUAL_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
 _CHUNKED = (b"Transfer-Encoding", b"chunked")
 
 
 def request_head(method: bytes, target: bytes, headers: Headers) -> bytes:
     """Request line and headers. Raises ClientError for what is not HTTP/1.1."""
-    if _METHOD.fullmatch(method) is None:
+    if method not in _USUAL_METHODS and _METHOD.fullmatch(method) is None:
         raise ClientError(400, "bad_method", "the method is not a token")
     if _TARGET.fullmatch(target) is None:
         raise ClientError(400, "bad_target", "the request target is not a path")
@@ -38,12 +40,14 @@ def framed(headers: Headers, body: bytes | None, host: bytes) -> tuple[Headers, 
     length: int | None = None
     missing_host = True
     for name, value in headers:
-        size = len(name)
-        if size == 4 and name.lower() == b"host":
+        if len(name) not in _SIZES:
+            continue
+        lower = name.lower()
+        if lower == b"host":
             missing_host = False
-        elif size == 14 and name.lower() == b"content-length":
+        elif lower == b"content-length":
             length = _declared(value, length)
-        elif size == 17 and name.lower() == b"transfer-encoding":
+        elif lower == b"transfer-encoding":
             raise ClientError(400, "bad_framing", "the transfer encoding is decided for each hop")
     if missing_host:
         headers = [(b"Host", host), *headers]
@@ -76,7 +80,8 @@ def last_chunk(trailers: Headers) -> bytes:
 
 
 def _lines(headers: Headers) -> bytes:
-    lines = b"%b\r\n" % b"\r\n".join(map(b": ".join, headers))
-    if lines.count(b"\n") != len(headers) or lines.count(b"\r") != len(headers) or b"\0" in lines:
+    lines = b"\r\n".join(map(b": ".join, headers)) + b"\r\n"
+    count = len(headers)
+    if lines.count(b"\n") != count or lines.count(b"\r") != count or b"\0" in lines:
         raise ClientError(400, "bad_header", "a header holds a line break or NUL")
     return lines

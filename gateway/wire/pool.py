@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Requests that wait for a connection, for each connection there may be: more would only time out in the queue.
 WAITING_PER_CONNECTION = 16
-# How late, in seconds, a timeout may be. A sweep of 128 connections costs some 10 microseconds.
+# Seconds between visits; a timeout may be late by two of them. A sweep of 128 connections costs some 10 microseconds.
 SWEEP = 0.5
 
 
@@ -101,7 +101,6 @@ class Pool:
                 future.set_result(connection)
                 return
         if len(self._idle) < self._settings.pool.idle and not self._closed:
-            connection.rest(self._settings.timeouts.idle)
             self._idle.append(connection)
             self._stats.idle += 1
         else:

@@ -3,10 +3,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from math import inf
 
 import pytest
 
@@ -18,7 +16,8 @@ from tests.wire.scripted import OK, Peer, Script, answers, says, until, upstream
 ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-LATER = 1e12  # a time at which every deadline is over
+NOW = 1000.0
+LATER = 1e12  # a time at which all patience is over
 
 
 class Owner:
@@ -136,6 +135,7 @@ async def test_a_body_streams_no_faster_than_it_is_read() -> None:
                 await asyncio.sleep(0)
         assert call.buffered < HIGH_WATER + 512 * 1024
         assert written < size
+        connection.visit(NOW)
         connection.visit(LATER)  # a client's slowness is not the upstream's
         assert connection.open
         assert len(await rest(call)) == size
@@ -273,9 +273,10 @@ async def silent(peer: Peer) -> None:
 async def test_an_answer_in_time() -> None:
     async with connected(silent) as (connection, owner):
         call = connection.ask(b"GET", ASK)
-        connection.visit(time.monotonic() + 1.9)
+        connection.visit(NOW)
+        connection.visit(NOW + 1.9)
         assert connection.open
-        connection.visit(time.monotonic() + 2.1)
+        connection.visit(NOW + 2.1)
         with pytest.raises(UpstreamTimeout, match="upstream 'shop' did not answer within 2 s"):
             await call.head()
         assert owner.errors == []
@@ -291,9 +292,10 @@ async def test_silence_in_the_middle_of_an_answer() -> None:
         call = connection.ask(b"GET", ASK)
         await call.head()
         assert await call.read() == b"hel"
-        connection.visit(time.monotonic() + 2.9)
+        connection.visit(NOW)
+        connection.visit(NOW + 2.9)
         assert connection.open
-        connection.visit(time.monotonic() + 3.1)
+        connection.visit(NOW + 3.1)
         with pytest.raises(UpstreamTimeout, match="fell silent for 3 s in the middle of an answer"):
             await call.read()
         assert len(owner.errors) == 1
@@ -303,9 +305,11 @@ async def test_waiting_for_the_clients_body_is_not_the_upstreams_fault() -> None
     async with connected(silent) as (connection, _):
         call = connection.begin(b"POST", POST, None)
         assert await call.write(b"hello")
+        connection.visit(NOW)
         connection.visit(LATER)
         assert connection.open
         call.end([])
+        connection.visit(NOW)
         connection.visit(LATER)
         with pytest.raises(UpstreamTimeout, match="did not answer"):
             await call.head()
@@ -323,9 +327,10 @@ async def test_an_upstream_that_takes_no_more_of_a_body() -> None:
         async with asyncio.TaskGroup() as group:
             pumping = group.create_task(pump(call))
             await until(lambda: connection._drain is not None)
-            connection.visit(time.monotonic() + 2.9)
+            connection.visit(NOW)
+            connection.visit(NOW + 2.9)
             assert connection.open
-            connection.visit(time.monotonic() + 3.1)
+            connection.visit(NOW + 3.1)
             assert await pumping == "told to stop"
         with pytest.raises(UpstreamTimeout, match="took no more of the request for 3 s"):
             await call.head()
@@ -343,21 +348,45 @@ async def test_a_slow_answer_is_noticed() -> None:
         call = connection.ask(b"GET", ASK)
         for _ in range(2):
             assert not call.slow
-            connection.visit(0)
+            connection.visit(NOW)
         await call.soon()
         assert call.slow
         assert not call.headed
 
 
-async def test_a_visit_in_peace() -> None:
+async def test_an_idle_connection_is_closed_after_a_while() -> None:
     async with connected(answers(OK)) as (connection, owner):
-        connection.visit(inf)
+        connection.visit(NOW)
+        connection.visit(LATER)
+        assert connection.open, "it was never used, and belongs to somebody"
+        call = connection.ask(b"GET", ASK)
+        await call.head()
+        connection.visit(NOW)
+        connection.visit(NOW + 2.9)
         assert connection.open
-        connection.rest(10)
-        connection.visit(time.monotonic() + 9)
-        assert connection.open
-        connection.visit(time.monotonic() + 11)
+        connection.visit(NOW + 3.1)
         await until(lambda: "gone" in owner.told)
+
+
+async def test_every_byte_is_a_sign_of_life() -> None:
+    go = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nh")
+        await go.wait()
+        await peer.send(b"e")
+        await peer.closed()
+
+    async with connected(script) as (connection, _):
+        call = connection.ask(b"GET", ASK)
+        await call.head()
+        assert await call.read() == b"h"
+        connection.visit(NOW)
+        go.set()
+        assert await call.read() == b"e"
+        connection.visit(NOW + 3.1)
+        assert connection.open
 
 
 async def test_giving_up_closes_the_connection() -> None:
@@ -368,12 +397,16 @@ async def test_giving_up_closes_the_connection() -> None:
         await until(lambda: "gone" in owner.told)
 
 
-async def test_a_cancelled_wait_closes_the_connection() -> None:
+async def test_a_cancelled_wait() -> None:
     async with connected(silent) as (connection, owner):
         call = connection.ask(b"GET", ASK)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0):
                 await call.head()
+        assert connection.open, "it is its holder's to close"
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await call.soon()
         await until(lambda: "gone" in owner.told)
 
 
