@@ -33,7 +33,7 @@ def catch_up(log: Log, audience: Audience, offset: int, policy: SlowPolicy) -> B
         return batch
     if policy == "disconnect":
         return TOO_SLOW
-    if policy == "snapshot" or not log.tail > offset:
+    if policy == "snapshot" or offset == log.start or not log.tail > offset:
         return log.snapshot(audience, reset=True)
     return _skip(log, audience, offset)
 

@@ -59,15 +59,17 @@ class Entry:
 class Log:
     """A window on one channel's stream, and the state at its end.
 
-    `head` is the position of the last change; `document` the state there, when `has_state`.
+    `head` is the position of the last change; `document` the state there, when `has_state`. `start` is the offset
+    before the first change: a reader that is still there has no state yet.
     """
 
-    __slots__ = ("_entries", "_lasts", "_limits", "_size", "_snapshots", "document", "has_state", "head")
+    __slots__ = ("_entries", "_lasts", "_limits", "_size", "_snapshots", "document", "has_state", "head", "start")
 
     def __init__(self, limits: LogLimits, head: Position) -> None:
         self.head = head
         self.document: Json = None
         self.has_state = False
+        self.start = head.offset
         self._limits = limits
         self._entries: deque[Entry] = deque()
         self._lasts: list[int] | None = []
@@ -89,10 +91,11 @@ class Log:
 
     def append(self, position: Position, change: Change, now: float) -> None:
         """Add a change; `position` is that of its last offset. Another epoch than before empties the log."""
+        first = position.offset - change.span + 1
         if position.epoch != self.head.epoch:
             self._forget(len(self._entries))
+            self.start = first - 1
         size = len(msgspec.json.encode([change.patch, [item.data for item in change.items]]))
-        first = position.offset - change.span + 1
         self._entries.append(Entry(first, position.offset, change.patch, change.items, now, size))
         self._size += size
         self._lasts = None

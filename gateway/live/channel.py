@@ -54,6 +54,11 @@ class Channel:
     def log(self) -> Log:
         return self._feed.log
 
+    def begin(self, head: Position) -> None:
+        """Take the place in the stream from which changes will be delivered."""
+        self._feed.log.head = head
+        self._feed.log.start = head.offset
+
     def deliver(self, position: Position, change: Change) -> None:
         """Take a change from the broker; everyone at the head is sent it in this turn of the loop."""
         self._feed.log.append(position, change, self._clock.monotonic())

@@ -106,7 +106,7 @@ class Channels:
         stats = self._stats.routes[live.route.name]
         stats.channels += 1
         channel = Channel(name, live.route.name, live.settings, stats, self._clock)
-        channel.log.head = self._broker.attach(name, channel.deliver)
+        channel.begin(self._broker.attach(name, channel.deliver))
         publisher = ChannelPublisher(channel, self._broker, stats, self._clock)
         followed = Target(target=target, headers=share.headers, upstream=live.upstream)
         work = self._run(live.source, followed, publisher)

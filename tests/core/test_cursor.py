@@ -66,6 +66,10 @@ def test_slow_readers_are_treated_by_policy() -> None:
     assert (gap["type"], state["type"]) == ("gap", "snapshot")
 
 
+def test_who_has_no_state_yet_is_given_it_whatever_the_policy() -> None:
+    assert events(catch_up(filled(9, keep=3), audience("items"), 0, "skip"))[0]["type"] == "snapshot"
+
+
 class Reader:
     """A naive client: keeps what it is told, and checks that it was told everything."""
 

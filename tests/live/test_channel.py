@@ -25,7 +25,7 @@ LINES = Encoding(encode=encode, kind="body")
 def channel() -> Channel:
     settings = LiveSettings(source=PluginUse(name="x", options=None))
     made = Channel("name", "route", settings, RouteStats(), ManualClock())
-    made.log.head = Position("e", 0)
+    made.begin(Position("e", 0))
     return made
 
 
