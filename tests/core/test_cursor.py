@@ -98,7 +98,8 @@ class Reader:
             assert isinstance(data, dict)
             missed = data["missed"]
             assert isinstance(missed, int)
-            self.seen = Position(self.seen.epoch, self.seen.offset + missed)
+            assert self.offset is not None
+            self.seen = Position(self.seen.epoch, self.offset + missed)
             return
         position = parse_position(str(event["id"]))
         if kind in ("snapshot", "notify"):
