@@ -1,15 +1,16 @@
 """What Hypercorn does for us: TLS contexts, lifespans, and connections of HTTP/2.
 
-The only module that knows Hypercorn; `tests/wire/test_hypercorn.py` checks each name that is used here. Three
-things are changed: a connection survives a body that arrives after its response, WebSockets over HTTP/2 are not
-offered (browsers would prefer them, and ours over HTTP/1.1 are cheaper), and no header is added but `date`.
+The only module that knows Hypercorn; `tests/wire/test_hypercorn.py` checks each name that is used here. What is
+changed: a connection survives a body that arrives after its response, frames that are too long are not collected,
+WebSockets over HTTP/2 are not offered (browsers would prefer them, and ours over HTTP/1.1 are cheaper), and no
+header is added but `date`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from h2.errors import ErrorCodes
 from h2.events import DataReceived, Event, RequestReceived
@@ -19,6 +20,8 @@ from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
+from hypercorn.events import Closed
+from hypercorn.events import Event as TransportEvent
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import LifespanFailureError, LifespanTimeoutError
@@ -30,10 +33,13 @@ from gateway.wire.asgi import Ends
 from gateway.wire.listener import Listener, log
 
 if TYPE_CHECKING:
+    from hypercorn.typing import AppWrapper
+
     from gateway.wire.sweep import Member
 
 _READ = 64 * 1024
 _KEEP_ALIVE = 75
+_FRAME_HEAD = 9
 _STREAMS = 100  # RFC 9113 section 6.5.2 recommends no less
 
 
@@ -64,7 +70,7 @@ class Life:
         self._error: BaseException | None = None
         self._failure: str | None = None
         loop = asyncio.get_running_loop()
-        self._lifespan = Lifespan(self._call, config, loop, state)
+        self._lifespan = Lifespan(cast("AppWrapper", self._call), config, loop, state)
         # Owned here: `start` sees how it begins, `stop` how it ends.
         self._task = loop.create_task(self._lifespan.handle_lifespan())
 
@@ -194,6 +200,12 @@ class _Protocol(H2Protocol):
             },
         )
 
+    async def handle(self, event: TransportEvent) -> None:
+        await super().handle(event)
+        # h2 refuses a frame that is too long only when it has all of it, and that may be 16 MB.
+        if len(self.connection.incoming_buffer._data) > self.config.h2_max_inbound_frame_size + _FRAME_HEAD:
+            await self.send(Closed())
+
     async def _handle_events(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, DataReceived) and event.stream_id not in self.streams:
@@ -212,7 +224,7 @@ def _acceptable(request: RequestReceived) -> bool:
     return pseudo.get(b":method") != b"CONNECT" and path.isascii() and path != b""
 
 
-def _dated(listener: Listener) -> Any:
+def _dated(listener: Listener) -> AppWrapper:
     """The application as Hypercorn calls it, with a `date` where the application gives none."""
 
     async def call(scope: Scope, receive: Receive, send: Send, *_: object) -> None:
@@ -226,4 +238,4 @@ def _dated(listener: Listener) -> Any:
 
         await listener.app(scope, receive, dated)
 
-    return call
+    return cast("AppWrapper", call)

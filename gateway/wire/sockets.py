@@ -13,6 +13,7 @@ from gateway.core.settings import Listen
 BACKLOG = 4096
 
 _UNIX = "unix:"
+_MAX_PORT = 65535
 
 
 def open_socket(listen: Listen) -> socket.socket:
@@ -21,6 +22,8 @@ def open_socket(listen: Listen) -> socket.socket:
         if listen.address.startswith(_UNIX):
             return _bound(socket.AF_UNIX, _free(listen.address.removeprefix(_UNIX)))
         host, _, port = listen.address.rpartition(":")
+        if int(port) > _MAX_PORT:  # getaddrinfo would take the lower 16 bits
+            raise ValueError(f"{port} is not a port")
         found = socket.getaddrinfo(
             host.strip("[]") or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )

@@ -192,7 +192,7 @@ async def test_messages_out_of_order() -> None:
     await call.start()
     with pytest.raises(RuntimeError, match=r"http\.response\.start can't be sent now"):
         await call.start()
-    with pytest.raises(RuntimeError, match="websocket.send can't be sent now"):
+    with pytest.raises(RuntimeError, match=r"websocket\.send can't be sent now"):
         await call.send({"type": "websocket.send"})
     await call.body(b"", more=False)
     with pytest.raises(RuntimeError, match="can't be sent now"):

@@ -185,7 +185,7 @@ def read_by_websockets(data: bytes) -> tuple[list[tuple[int, bytes]], int]:
             begun = None
     error = peer.parser_exc
     assert error is None or isinstance(error, ProtocolError | PayloadTooBig | EOFError)
-    return events, {ProtocolError: 1002, PayloadTooBig: 1009}.get(type(error), 0)  # type: ignore[arg-type]
+    return events, {ProtocolError: 1002, PayloadTooBig: 1009}.get(type(error), 0)
 
 
 @given(st.lists(pieces, max_size=6), st.integers(1, 50))

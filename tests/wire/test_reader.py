@@ -108,7 +108,8 @@ def test_requests_one_after_the_other(first: bytes, second: bytes, way: Way) -> 
 
 @given(st.lists(st.sampled_from(list(BODIES)), max_size=5), st.lists(st.integers(1, 80), min_size=1, max_size=60))
 def test_however_the_bytes_are_cut(requests: list[bytes], sizes: list[int]) -> None:
-    data, pieces, at = b"".join(requests), [], 0
+    data, at = b"".join(requests), 0
+    pieces: list[bytes] = []
     while at < len(data):
         size = sizes[len(pieces) % len(sizes)]
         pieces.append(data[at : at + size])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -241,9 +241,13 @@ def _one(client: h11.Connection) -> Answer:
             raise AssertionError(f"no whole response: {event!r}")
 
 
-def begun(doing: Coroutine[object, object, T]) -> asyncio.Task[T]:
+def begun(doing: Awaitable[T]) -> asyncio.Task[T]:
     """Something that goes on while the test does; the test awaits it."""
-    return asyncio.get_running_loop().create_task(doing)
+
+    async def go() -> T:
+        return await doing
+
+    return asyncio.get_running_loop().create_task(go())
 
 
 async def settle() -> None:

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import gc
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from gateway.core.settings import Listen
+from gateway.wire.sockets import close_socket, open_socket, url
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"), [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "[::1]"), ("localhost:0", None)]
+)
+def test_addresses(address: str, shown: str | None) -> None:
+    listen = Listen(address=address)
+    sock = open_socket(listen)
+    port = sock.getsockname()[1]
+    assert port > 0
+    assert url(sock, "https") in {f"https://{host}:{port}" for host in ([shown] if shown else ["127.0.0.1", "[::1]"])}
+    with socket.create_connection(sock.getsockname()[:2]):
+        pass
+    close_socket(sock, listen)
+
+
+def test_a_unix_socket_comes_and_goes(tmp_path: Path) -> None:
+    listen = Listen(address=f"unix:{tmp_path}/a.sock")
+    sock = open_socket(listen)
+    assert url(sock, "http") == f"unix:{tmp_path}/a.sock"
+    assert os.path.exists(tmp_path / "a.sock")
+    close_socket(sock, listen)
+    assert not os.path.exists(tmp_path / "a.sock")
+    close_socket(sock, listen)
+
+
+def test_the_socket_of_a_process_that_is_gone_is_replaced(tmp_path: Path) -> None:
+    listen = Listen(address=f"unix:{tmp_path}/a.sock")
+    open_socket(listen).close()
+    assert os.path.exists(tmp_path / "a.sock")
+    close_socket(open_socket(listen), listen)
+
+
+def test_the_socket_of_a_process_that_lives_is_not(tmp_path: Path) -> None:
+    listen = Listen(address=f"unix:{tmp_path}/a.sock")
+    living = open_socket(listen)
+    with pytest.raises(OSError, match=r"cannot listen on unix:.*: Address already in use"):
+        open_socket(listen)
+    close_socket(living, listen)
+
+
+def test_a_file_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("precious")
+    with pytest.raises(OSError, match="Address already in use"):
+        open_socket(Listen(address=f"unix:{tmp_path}/a"))
+    assert (tmp_path / "a").read_text() == "precious"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.1:port", "no such host.invalid:0", "127.0.0.1:99999", ""])
+def test_errors_name_the_address(address: str) -> None:
+    with pytest.raises(OSError, match="cannot listen on ") as caught:
+        open_socket(Listen(address=address))
+    assert f"cannot listen on {address}: " in str(caught.value)
+    gc.collect()  # a socket that was left open would warn
