@@ -189,7 +189,6 @@ class Connection(asyncio.Protocol):
         if call is not None:
             where = "in the middle of" if call.headed else "without"
             self._fail(UpstreamProtocolError(f"broke the connection {where} an answer"), exc)
-        self._release_writer()
         self._owner.gone(self)
 
     def pause_writing(self) -> None:

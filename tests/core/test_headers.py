@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core import headers as rules
 from gateway.core.asgi import Header, Headers
 from gateway.core.headers import VIA, request_headers, response_headers, trailer_headers
 from gateway.errors import ClientError
@@ -190,6 +191,7 @@ def test_the_names_that_are_remembered_are_bounded() -> None:
         name = b"X-Made-Up-%d" % number
         assert up([(name, b"")]) == [(name, b"")]
         assert down([(name, b"")]) == [(name, b"")]
+    assert max(len(rules._request_rules), len(rules._response_rules)) <= 1024
     assert up([(b"Proxy-AUTHORIZATION", b"x"), (b"x-forwarded-FOO", b"y")]) == []
 
 

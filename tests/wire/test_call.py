@@ -8,7 +8,7 @@ from gateway.core.asgi import Headers
 from gateway.core.settings import Timeouts
 from gateway.errors import ClientError, UpstreamError, UpstreamUnavailable
 from gateway.wire.call import Call
-from gateway.wire.client1 import Connection
+from gateway.wire.client1 import HIGH_WATER, Connection
 
 
 class Wire(asyncio.Transport):
@@ -134,6 +134,17 @@ async def test_informational_answers_are_told_as_they_come() -> None:
     connection.data_received(b"00 Continue\r\n\r\n")
     assert told[1:] == [(100, [])]
     assert not call.headed
+
+
+async def test_a_connection_reads_again_when_the_answer_that_stopped_it_is_complete() -> None:
+    call, wire, connection = begin(0)
+    call.end([])
+    half = b"x" * HIGH_WATER
+    connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (2 * len(half)) + half + b"x")
+    assert not wire.reading
+    connection.data_received(half[1:])  # TLS may have had it at hand already
+    assert wire.reading, "or it would not hear of its end"
+    assert call.whole == half + half
 
 
 async def test_the_head_is_counted_once() -> None:
