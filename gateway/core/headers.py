@@ -7,6 +7,7 @@ The documented differences between what a client sent and what the upstream rece
 * removed: hop-by-hop headers, and those that `Connection` names unless they are end-to-end by nature;
 * replaced: `X-Forwarded-*` and `Forwarded`, also when spelled with underscores, by our own
   (gateway.core.forwarded), because no proxy before us is trusted;
+* the cookie of an HTTP/2 request in one header;
 * `Host` as the upstream's `host_header` says, and only one; `TE: trailers` alone of all `TE`;
 * `Via` appended.
 
@@ -107,9 +108,7 @@ _request_rules = _Rules(_request_rule)
 _response_rules = _Rules(lambda name: _RESPONSE_TABLE.get(name, _KEEP))
 
 
-def request_headers(
-    headers: Headers, *, host: bytes | None, trailers: bool, added: tuple[Header, ...]
-) -> Headers:
+def request_headers(headers: Headers, *, host: bytes | None, trailers: bool, added: tuple[Header, ...]) -> Headers:
     """What goes upstream: `host` replaces the client's (None keeps it), `added` come last.
 
     `trailers` says whether response trailers can be passed on; only then is `TE: trailers`. Raises
@@ -151,6 +150,18 @@ def response_headers(headers: Headers) -> Headers:
 def trailer_headers(trailers: Headers) -> Headers:
     """The trailers that may be passed on, either way."""
     return [pair for pair in trailers if _may_trail(pair[0].lower().replace(b"_", b"-"))]
+
+
+def one_cookie(headers: Headers) -> Headers:
+    """The headers of an HTTP/2 or HTTP/3 request with the cookie in one piece.
+
+    RFC 9113 section 8.2.3 lets a client send it in several, which must be joined for HTTP/1.1.
+    """
+    crumbs = [pair[1] for pair in headers if pair[0].lower() == b"cookie"]
+    if len(crumbs) < 2:
+        return headers
+    rest = [pair for pair in headers if pair[0].lower() != b"cookie"]
+    return [*rest, (b"cookie", b"; ".join(crumbs))]
 
 
 def _may_trail(name: bytes) -> bool:

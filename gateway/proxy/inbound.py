@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from gateway.core.forwarded import forwarded_headers
-from gateway.core.headers import request_headers, response_headers, trailer_headers
+from gateway.core.headers import one_cookie, request_headers, response_headers, trailer_headers
 
 if TYPE_CHECKING:
     from gateway.core.asgi import Exchange, Headers, Scope
@@ -36,7 +36,7 @@ class Inbound:
         self.method: str = scope["method"]
         query: bytes = scope["query_string"]
         self.target: bytes = b"%b?%b" % (scope["raw_path"], query) if query else scope["raw_path"]
-        self._headers: Headers = list(scope["headers"]) if self.wire is None else self.wire.raw_headers
+        self._headers: Headers = scope["headers"] if self.wire is None else self.wire.raw_headers
         noted = {name: value for name, value in scope["headers"] if name in _NOTED}
         self._host = noted.get(b"host", b"")
         # Only HTTP/1 says by its headers that there is no body.
@@ -53,8 +53,10 @@ class Inbound:
         """The headers for an upstream that wants to be called `host`, or (None) what the client called us."""
         scope = self._scope
         client = scope.get("client")
-        added = forwarded_headers(client and client[0], scope["scheme"], self._host, scope["http_version"])
-        return request_headers(self._headers, host=host, trailers=self.trailing, added=added)
+        version: str = scope["http_version"]
+        headers = self._headers if version[0] == "1" else one_cookie(self._headers)
+        added = forwarded_headers(client and client[0], scope["scheme"], self._host, version)
+        return request_headers(headers, host=host, trailers=self.trailing, added=added)
 
     def informational(self, status: int, headers: Headers) -> None:
         """Tell the client of a 1xx answer, where the server can."""

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.core import headers as rules
 from gateway.core.asgi import Header, Headers
-from gateway.core.headers import VIA, request_headers, response_headers, trailer_headers
+from gateway.core.headers import VIA, one_cookie, request_headers, response_headers, trailer_headers
 from gateway.errors import ClientError
 
 ADDED: tuple[Header, ...] = ((b"X-Forwarded-For", b"192.0.2.1"), (b"Via", b"1.1 tidegate"))
@@ -184,6 +184,12 @@ def test_trailers_do_not_frame_route_or_authenticate() -> None:
         (b"Connection", b"x"),
     ]
     assert trailer_headers(kept[:1] + forbidden + kept[1:]) == kept
+
+
+def test_a_cookie_in_crumbs_is_joined() -> None:
+    headers = [(b"cookie", b"a=1"), (b"x", b"y"), (b"cookie", b"b=2; c=3")]
+    assert one_cookie(headers) == [(b"x", b"y"), (b"cookie", b"a=1; b=2; c=3")]
+    assert one_cookie(headers[:2]) == headers[:2]
 
 
 def test_the_names_that_are_remembered_are_bounded() -> None:

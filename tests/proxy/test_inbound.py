@@ -87,6 +87,14 @@ def test_headers_on_our_own_server() -> None:
     assert wire.raw_headers[0] == (b"hOST", b"gate")
 
 
+@pytest.mark.parametrize(
+    ("version", "cookies"), [("1.1", [b"a=1", b"b=2"]), ("2", [b"a=1; b=2"]), ("3", [b"a=1; b=2"])]
+)
+def test_only_later_versions_send_a_cookie_in_pieces(version: str, cookies: list[bytes]) -> None:
+    scope = scope_of((b"cookie", b"a=1"), (b"cookie", b"b=2"), http_version=version)
+    assert [value for name, value in Inbound(scope).headers(None) if name == b"cookie"] == cookies
+
+
 def test_a_client_on_a_local_socket() -> None:
     headers = dict(Inbound(scope_of(client=None)).headers(None))
     assert b"X-Forwarded-For" not in headers
