@@ -26,6 +26,8 @@ WAITING, HELD, OPEN, TRAILERS, DONE, GONE = range(6)
 # From this size on, copying a body to join it to its head costs more than writing twice.
 _JOIN = 16 * 1024
 
+_MUTE = frozenset({204, 304})  # statuses whose responses have no body
+
 
 def discard(data: bytes, /) -> None:
     """`write` of a connection that is gone."""
@@ -57,8 +59,8 @@ class Exchange:
         self._old = head.version == "1.0"
         self._mute = head.method == "HEAD"
         self.expects = head.expects_continue
-        self._bell = Bell()
-        self._chunks: list[bytes] = []
+        self._bell: Bell | None = None
+        self._chunks: list[bytes] | None = None
         self._given = False
         self._framing: Framing = identity
         self._left = -1
@@ -94,13 +96,20 @@ class Exchange:
     def feed(self, data: bytes) -> None:
         """A piece of the body."""
         self.unread += len(data)
-        self._chunks.append(data)
-        self._bell.ring()
+        if self._chunks is None:
+            self._chunks = [data]
+        else:
+            self._chunks.append(data)
+        self._ring()
 
     def end(self) -> None:
         """The body is complete."""
         self.whole = True
-        self._bell.ring()
+        self._ring()
+
+    def _ring(self) -> None:
+        if self._bell is not None:
+            self._bell.ring()
 
     def gone(self) -> None:
         """The client has left, or was answered in the application's place."""
@@ -127,14 +136,16 @@ class Exchange:
                 return self._request()
             if self.expects:
                 self.informational(100, [])
+            self._bell = self._bell or Bell()
             await self._bell.wait()
         return {"type": "http.disconnect"}
 
     def _request(self) -> Message:
-        chunks, self._chunks = self._chunks, []
+        chunks, self._chunks = self._chunks or (), None
         self._given = self.whole
-        self.unread = 0
-        self._connection.resume()
+        if self.unread:
+            self.unread = 0
+            self._connection.resume()
         body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         return {"type": "http.request", "body": body, "more_body": not self.whole}
 
@@ -159,78 +170,72 @@ class Exchange:
         status = message["status"]
         if not 200 <= status <= 999:
             raise ValueError(f"{status} is not the status of a response")
-        self._fields = Fields(message.get("headers", ()))
-        self._status = status
-        self._mute = self._mute or status in (204, 304)
+        fields = self._fields = Fields(status, message.get("headers", ()))
+        self.keep_alive = self.keep_alive and not fields.close
+        if status in _MUTE:
+            self._mute = True
         if message.get("trailers", False):
             self._trailers = []
         self.phase = HELD
         self.write = self._write_first
 
     def _body(self, data: bytes, *, more: bool) -> None:
+        head = b""
         if self.phase == HELD:
             head = self._head(final=not more)
-        elif self.phase == OPEN:
-            head = b""
-        else:
+        elif self.phase != OPEN:
             raise RuntimeError("http.response.body can't be sent now")
-        data = self._framed(data)
         last = not more and self._trailers is None
-        if last and self._framing is chunk:
-            data += LAST_CHUNK
-        self._put(head, data)
+        data = self._framed(data, last=last)
+        write = self._connection.transport.write
+        if len(data) > _JOIN and head:
+            write(head)
+            write(data)
+        elif head or data:
+            write(head + data)
         if last:
             self._complete()
         elif not more:
             self.phase = TRAILERS
 
-    def _framed(self, data: bytes) -> bytes:
+    def _framed(self, data: bytes, *, last: bool) -> bytes:
         if self._mute:
             return b""
+        if self._framing is chunk:
+            return chunk(data) + LAST_CHUNK if last else chunk(data)
         if self._left >= 0:
             if len(data) > self._left:
                 raise RuntimeError("the body is longer than its content-length")
             self._left -= len(data)
-        return self._framing(data)
-
-    def _put(self, head: bytes, data: bytes) -> None:
-        write = self._connection.transport.write
-        if head and len(data) > _JOIN:
-            write(head)
-        elif head:
-            data = head + data
-        if data:
-            write(data)
+        return data
 
     def _head(self, *, final: bool) -> bytes:
         """The head's bytes, and the framing of what follows; `final` when all of the body follows at once."""
         fields, connection = self._fields, self._connection
         if fields is None:
             raise RuntimeError("no response has been started")
-        lines = [status_line(self._status), fields.data]
-        if not fields.dated:
-            lines.append(connection.listener.sweep.date)
-        keep = self.keep_alive and not (fields.close or self.expects or connection.listener.closing)
+        keep = self.keep_alive and not (self.expects or connection.listener.closing)
         if final and not self.whole and not connection.may_discard():
             keep = False
-        if not self._mute:
-            if fields.length >= 0:
-                self._left = fields.length
-            elif self._old:
-                keep = False
-            else:
-                self._framing = chunk
-                lines.append(b"transfer-encoding: chunked\r\n")
-        if not keep:
-            lines.append(b"connection: close\r\n")
+        end = b"\r\n"
+        if fields.length >= 0:
+            self._left = fields.length
+        elif self._mute:
+            pass
         elif self._old:
-            lines.append(b"connection: keep-alive\r\n")
-        lines.append(b"\r\n")
+            keep = False
+        else:
+            self._framing = chunk
+            end = b"transfer-encoding: chunked\r\n\r\n"
+        if not keep:
+            end = b"connection: close\r\n" + end
+        elif self._old:
+            end = b"connection: keep-alive\r\n" + end
         self.keep_alive = keep
         self._fields = None
         self.phase = OPEN
-        self.write = self._connection.transport.write if not self._mute else discard
-        return b"".join(lines)
+        self.write = discard if self._mute else connection.transport.write
+        return fields.data + end if fields.dated else fields.data + connection.listener.sweep.date + end
 
     def _trail(self, message: Message) -> None:
         trailers = self._trailers if self._trailers is not None else []
@@ -250,10 +255,10 @@ class Exchange:
     def _finish(self, phase: int) -> None:
         self.phase = phase
         self.write = discard
-        self._full = self._drained = None
-        self._chunks.clear()
+        self._full = self._drained = self._chunks = None
         self.unread = 0
-        self._bell.ring()
+        if self._bell is not None:
+            self._bell.ring()
 
     # tidegate.wire
 

@@ -16,7 +16,7 @@ CHUNKED = -1
 # RFC 9112 section 3 asks for at least 8,000 bytes of request line; nginx and Node allow 8 and 16 KB.
 MAX_TARGET = 16 * 1024
 
-_SPECIAL = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"})
+_SPECIAL = frozenset({b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"})
 # RFC 3986 section 3.2.2: what a host and a port can be made of. What is left over is what it can't.
 _AUTHORITY = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=:[]%"
 _ABSOLUTE = re.compile(rb"https?://([^/?#]+)(/[^?]*)?(?:\?(.*))?", re.IGNORECASE)
@@ -43,7 +43,7 @@ def _lowered(*names: bytes) -> dict[bytes, bytes]:
 
 
 _LOWER = _lowered(
-    *_SPECIAL, b"accept", b"accept-encoding", b"accept-language", b"authorization", b"cache-control",
+    *_SPECIAL, b"host", b"accept", b"accept-encoding", b"accept-language", b"authorization", b"cache-control",
     b"content-type", b"cookie", b"if-match", b"if-modified-since", b"if-none-match", b"last-event-id", b"origin",
     b"pragma", b"prefer", b"referer", b"sec-fetch-dest", b"sec-fetch-mode", b"sec-fetch-site",
     b"sec-websocket-extensions", b"sec-websocket-key", b"sec-websocket-protocol", b"sec-websocket-version",
@@ -69,46 +69,45 @@ class Head:
         self.method = _METHODS.get(method) or _unusual(method)
         self.version = version
         self.raw_headers = raw
-        self.headers: Headers = []
         self.trailers: Headers = []  # filled when the body ends
         self.length = 0
         self.keep_alive = version == "1.1"
         self.expects_continue = False
         self.upgrade = b""
-        special = self._lower(raw)
-        host = special.pop(b"host", None)
-        self._check(host, special)
+        if not self.keep_alive and version != "1.0":
+            raise ClientError(505, "http_version", "HTTP/1.1 is spoken here")
+        self.headers: Headers = []
+        host, special = self._lower(raw)
+        if host is None:
+            if self.keep_alive:
+                raise ClientError(400, "bad_host", "no Host header")
+        elif host.translate(None, _AUTHORITY):
+            raise ClientError(400, "bad_host", "the Host header is not a host")
         if special:
             self._examine(special)
-        self.path = self.query = b""
-        self._locate(target)
+        if target.startswith(b"/") and b"#" not in target:
+            self.path, _, self.query = target.partition(b"?")
+        else:
+            self._locate(target)
 
-    def _lower(self, raw: Headers) -> dict[bytes, bytes]:
-        """Fill `headers`; the special ones by name, several values joined by a comma."""
-        headers, special = self.headers, {}
-        lower = _LOWER.get
+    def _lower(self, raw: Headers) -> tuple[bytes | None, dict[bytes, bytes] | None]:
+        """Fill `headers`; Host, and the special ones by name, several values joined by a comma."""
+        host: bytes | None = None
+        special: dict[bytes, bytes] | None = None
+        add, lower = self.headers.append, _LOWER.get
         for name, value in raw:
             key = lower(name) or name.lower()
             if value and value[-1] <= _SPACE:  # llhttp leaves the white space that may follow a value
                 value = value.rstrip(b" \t")
-            headers.append((key, value))
-            if key in _SPECIAL:
-                if key not in special:
-                    special[key] = value
-                elif key == b"host":
+            add((key, value))
+            if key == b"host":
+                if host is not None:
                     raise ClientError(400, "bad_host", "more than one Host header")
-                else:
-                    special[key] += b"," + value
-        return special
-
-    def _check(self, host: bytes | None, special: dict[bytes, bytes]) -> None:
-        if self.version not in ("1.1", "1.0"):
-            raise ClientError(505, "http_version", "HTTP/1.1 is spoken here")
-        if host is None:
-            if self.version == "1.1":
-                raise ClientError(400, "bad_host", "no Host header")
-        elif host.translate(None, _AUTHORITY):
-            raise ClientError(400, "bad_host", "the Host header is not a host")
+                host = value
+            elif key in _SPECIAL:
+                special = special or {}
+                special[key] = special[key] + b"," + value if key in special else value
+        return host, special
 
     def _examine(self, special: dict[bytes, bytes]) -> None:
         options = tokens(special.get(b"connection", b""))
@@ -134,12 +133,11 @@ class Head:
         self.length = CHUNKED
 
     def _locate(self, target: bytes) -> None:
+        """Path and query of a target that is not simply a path."""
         if b"#" in target:
             raise ClientError(400, "bad_target", "a request has no fragment")
-        if target.startswith(b"/"):
-            self.path, _, self.query = target.partition(b"?")
-        elif target == b"*" and self.method == "OPTIONS":
-            self.path = target
+        if target == b"*" and self.method == "OPTIONS":
+            self.path, self.query = target, b""
         else:
             self._absolute(target)
 

@@ -92,10 +92,17 @@ class RequestReader:
         at, size = 0, len(data)
         while at < size and not self.whole:
             end = self._boundary(data, at, size)
-            self._parse(data if end - at == size else memoryview(data)[at:end])
-            at = end
+            try:
+                self._parser.feed_data(data if end - at == size else memoryview(data)[at:end])
+            except HttpParserUpgrade:
+                self._upgraded = True
+            except HttpParserError as error:
+                raise _translated(error) from None
+            if self._bytes > self._max_bytes or len(self._fields) > self._max_count:
+                raise self._too_large()
             if self._headed and self._head is None:
                 self._begin()
+            at = end
         if not self.whole:
             self._split = data[-1] in _LINE_BREAKS
         return at
@@ -118,22 +125,10 @@ class RequestReader:
         self._bytes += end - at
         return end
 
-    def _parse(self, piece: bytes | memoryview) -> None:
-        """Raises ClientError for what llhttp refuses, and for what grows without end."""
-        try:
-            self._parser.feed_data(piece)
-        except HttpParserUpgrade:
-            self._upgraded = True
-        except HttpParserInvalidMethodError:
-            raise ClientError(501, "method", "the method is not known") from None
-        except HttpParserCallbackError as error:
-            raise error.__context__ or error from None
-        except HttpParserError as error:
-            raise ClientError(400, "malformed", f"the request is malformed: {error}") from None
-        if self._bytes > self._max_bytes or len(self._fields) > self._max_count:
-            if self._head is None and not self._fields:
-                raise ClientError(414, "target_length", _TARGET_TOO_LONG)
-            raise ClientError(431, "headers", _HEADERS_TOO_LARGE)
+    def _too_large(self) -> ClientError:
+        if self._head is None and not self._fields:
+            return ClientError(414, "target_length", _TARGET_TOO_LONG)
+        return ClientError(431, "headers", _HEADERS_TOO_LARGE)
 
     def _begin(self) -> None:
         if len(self._target) > MAX_TARGET:
@@ -185,3 +180,13 @@ class _Body:
     def __init__(self, reader: RequestReader) -> None:
         self.on_body = reader.on_body
         self.on_message_complete = reader.on_message_complete
+
+
+def _translated(error: HttpParserError) -> Exception:
+    """What llhttp says, as the error that a client is answered with."""
+    if isinstance(error, HttpParserCallbackError):
+        cause = error.__context__
+        return cause if isinstance(cause, Exception) else error
+    if isinstance(error, HttpParserInvalidMethodError):
+        return ClientError(501, "method", "the method is not known")
+    return ClientError(400, "malformed", f"the request is malformed: {error}")

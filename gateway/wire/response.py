@@ -27,35 +27,32 @@ def status_line(status: int) -> bytes:
 
 
 class Fields:
-    """The header lines of a response. `length` is its content-length, -1 without; `data` ends with a line break."""
+    """The first lines of a response: status and headers, each with its line break. `length` is -1 without one."""
 
     __slots__ = ("close", "data", "dated", "length")
 
-    def __init__(self, headers: Iterable[Header]) -> None:
+    def __init__(self, status: int, headers: Iterable[Header]) -> None:
         self.length = -1
         self.dated = False
         self.close = False
-        lines = []
+        lines = [_STATUS_LINES.get(status) or status_line(status)]
         for name, value in headers:
             lower = name.lower()
-            if lower in _KNOWN and not self._note(lower, value):
-                continue
+            if lower in _KNOWN:
+                if lower == b"content-length":
+                    self._measure(value)
+                elif lower == b"date":
+                    self.dated = True
+                else:
+                    self.close = self.close or (lower == b"connection" and b"close" in value.lower())
+                    continue
             lines.append(b"%b: %b\r\n" % (name, value))
         self.data = join_lines(lines)
 
-    def _note(self, name: bytes, value: bytes) -> bool:
-        """Remember what the header says; whether it is passed on."""
-        if name == b"content-length":
-            if self.length >= 0 or not value.isdigit():
-                raise ValueError(f"content-length {value!r} is not one number")
-            self.length = int(value)
-            return True
-        if name == b"date":
-            self.dated = True
-            return True
-        if name == b"connection":
-            self.close = self.close or b"close" in value.lower()
-        return False
+    def _measure(self, value: bytes) -> None:
+        if self.length >= 0 or not value.isdigit():
+            raise ValueError(f"content-length {value!r} is not one number")
+        self.length = int(value)
 
 
 def header_lines(headers: Iterable[Header]) -> bytes:

@@ -30,7 +30,7 @@ from gateway.wire.frames import (
 )
 from gateway.wire.handshake import switching
 from gateway.wire.listener import log
-from gateway.wire.response import Fields, header_lines, refusal, status_line
+from gateway.wire.response import Fields, header_lines, refusal
 
 if TYPE_CHECKING:
     from gateway.wire.listener import Listener
@@ -71,7 +71,7 @@ class WebSocket(asyncio.Protocol):
         self._messages: list[str | bytes] = []
         self._queued = 0
         self._waiter: asyncio.Future[None] | None = None
-        self._response: tuple[int, Fields, list[bytes]] | None = None
+        self._response: tuple[Fields, list[bytes]] | None = None
         self._full: Callable[[], None] | None = None
         self._drained: Callable[[], None] | None = None
         self._paused = False
@@ -258,7 +258,7 @@ class WebSocket(asyncio.Protocol):
         elif kind == "websocket.close" and self._phase != REFUSING:
             self._close_asked(message)
         elif kind == "websocket.http.response.start" and self._phase < REFUSING:
-            self._response = message["status"], Fields(message.get("headers", ())), []
+            self._response = Fields(message["status"], message.get("headers", ())), []
             self._phase = REFUSING
         elif kind == "websocket.http.response.body" and self._phase == REFUSING:
             self._respond(message)
@@ -291,12 +291,12 @@ class WebSocket(asyncio.Protocol):
     def _respond(self, message: Message) -> None:
         if self._response is None:
             return
-        status, fields, parts = self._response
+        fields, parts = self._response
         parts.append(bytes(message.get("body", b"")))
         if message.get("more_body", False):
             return
         body = b"".join(parts)
-        lines = [status_line(status), fields.data]
+        lines = [fields.data]
         if not fields.dated:
             lines.append(self._listener.sweep.date)
         if fields.length < 0:

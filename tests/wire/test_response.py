@@ -7,41 +7,43 @@ from hypothesis import strategies as st
 from gateway.errors import ClientError
 from gateway.wire.response import Fields, chunk, header_lines, identity, refusal, status_line
 
+OK = b"HTTP/1.1 200 OK\r\n"
+
 
 def test_headers_are_written_as_they_are() -> None:
-    fields = Fields([(b"X-MiXeD", b"caf\xe9"), (b"Set-Cookie", b"a"), (b"set-cookie", b"b"), (b"Empty", b"")])
-    assert fields.data == b"X-MiXeD: caf\xe9\r\nSet-Cookie: a\r\nset-cookie: b\r\nEmpty: \r\n"
+    fields = Fields(200, [(b"X-MiXeD", b"caf\xe9"), (b"Set-Cookie", b"a"), (b"set-cookie", b"b"), (b"Empty", b"")])
+    assert fields.data == OK + b"X-MiXeD: caf\xe9\r\nSet-Cookie: a\r\nset-cookie: b\r\nEmpty: \r\n"
     assert (fields.length, fields.dated, fields.close) == (-1, False, False)
 
 
 def test_what_the_head_must_know_of() -> None:
-    fields = Fields([(b"Content-Length", b"12"), (b"DATE", b"today")])
+    fields = Fields(200, [(b"Content-Length", b"12"), (b"DATE", b"today")])
     assert (fields.length, fields.dated) == (12, True)
-    assert fields.data == b"Content-Length: 12\r\nDATE: today\r\n"
+    assert fields.data == OK + b"Content-Length: 12\r\nDATE: today\r\n"
 
 
 def test_this_hop_is_not_the_applications() -> None:
-    fields = Fields([(b"Transfer-Encoding", b"chunked"), (b"Connection", b"Close"), (b"A", b"b")])
+    fields = Fields(200, [(b"Transfer-Encoding", b"chunked"), (b"Connection", b"Close"), (b"A", b"b")])
     assert fields.close
-    assert fields.data == b"A: b\r\n"
+    assert fields.data == OK + b"A: b\r\n"
 
 
 @pytest.mark.parametrize("value", [b"", b"-1", b"1, 1", b"x", b"+1"])
 def test_a_length_that_is_none(value: bytes) -> None:
     with pytest.raises(ValueError, match="content-length"):
-        Fields([(b"content-length", value)])
+        Fields(200, [(b"content-length", value)])
 
 
 def test_two_lengths() -> None:
     with pytest.raises(ValueError, match="content-length"):
-        Fields([(b"content-length", b"1"), (b"Content-Length", b"1")])
+        Fields(200, [(b"content-length", b"1"), (b"Content-Length", b"1")])
 
 
 @pytest.mark.parametrize("bad", [b"a\r\nb: c", b"a\nb", b"a\rb", b"a\0"])
 def test_no_header_can_smuggle_another(bad: bytes) -> None:
     for header in ((b"x", bad), (bad, b"x")):
         with pytest.raises(ValueError, match="line break"):
-            Fields([header])
+            Fields(200, [header])
         with pytest.raises(ValueError, match="line break"):
             header_lines([header])
 
