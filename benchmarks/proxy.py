@@ -84,7 +84,7 @@ def _measure(server: Server, args: argparse.Namespace, folder: Path) -> Pass:
 
 def show(runs: Runs) -> None:
     """One table; ratios to nginx are medians of the runs' own."""
-    head = ["server", "CPU µs/request", "x nginx", "req/s", "x nginx", "idle", "p50 ms", "p99 ms"]
+    head = ["server", "CPU µs/request", "CPU x nginx", "req/s", "rate x nginx", "idle", "p50 ms", "p99 ms"]
     print("\n" + table("pass-through of a small GET", head, [_row(name, runs) for name in runs]), flush=True)
 
 
