@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gateway.core.asgi import App, Framing, Headers, Message, Scope
-from gateway.errors import ClientError
+from gateway.errors import ClientError, TidegateError
 from gateway.wire.bell import Bell
 from gateway.wire.listener import log
 from gateway.wire.response import CONTINUE, LAST_CHUNK, Fields, chunk, header_lines, identity, status_line
@@ -77,15 +77,19 @@ class Exchange:
             await answer
             if self.phase < DONE:
                 raise RuntimeError("the application returned before its response was complete")
-        except Exception:
-            log.exception("the application failed")
-            self._failed()
+        except Exception as error:
+            self._failed(error)
         finally:
             if self.phase < DONE:
                 self._connection.abort()
             self._connection.listener.done()
 
-    def _failed(self) -> None:
+    def _failed(self, error: Exception) -> None:
+        """A bug; or, once the response has begun, the way to say on purpose that it can't be completed."""
+        if isinstance(error, TidegateError) and self.phase >= OPEN:
+            log.debug("a response was broken off: %s", error)
+        else:
+            log.error("the application failed", exc_info=error)
         if self.phase < OPEN:
             self._connection.refuse(ClientError(500, "internal", "the request could not be answered"))
         elif self.phase < DONE:

@@ -17,6 +17,7 @@ from gateway.wire.exchange import DONE, OPEN, Exchange
 from gateway.wire.handshake import accept_key, wants_websocket
 from gateway.wire.reader import RequestReader
 from gateway.wire.response import refusal
+from gateway.wire.sweep import LINGER_VISITS, STALL_VISITS
 from gateway.wire.websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -31,11 +32,9 @@ LOW_WATER = 16 * 1024
 # Request body that is read and thrown away after the response, rather than closing: what is in flight anyway.
 _DISCARD = 64 * 1024
 
-# In visits of 5 seconds; nginx waits 60 s for a head and for a stalled body or client, 75 s for the next request.
+# In visits of 5 seconds: 30 s for a head, and nginx's 75 s until the next request.
 _HEAD_VISITS = 6
 _IDLE_VISITS = 15
-_STALL_VISITS = 12
-_LINGER_VISITS = 1
 
 
 class Connection(asyncio.Protocol):
@@ -288,11 +287,11 @@ class Connection(asyncio.Protocol):
         self._age += 1
         exchange = self._exchange
         if self._closing:
-            if self._age > (_STALL_VISITS if self.transport.get_write_buffer_size() else _LINGER_VISITS):
+            if self._age > (STALL_VISITS if self.transport.get_write_buffer_size() else LINGER_VISITS):
                 self.abort()
         elif exchange is None:
             self._visit_idle()
-        elif self._age > _STALL_VISITS and self._stalled(exchange):
+        elif self._age > STALL_VISITS and self._stalled(exchange):
             self.refuse(ClientError(408, "stalled", "the client stopped sending or reading"))
 
     def _stalled(self, exchange: Exchange) -> bool:

@@ -1,9 +1,9 @@
 """What Hypercorn does for us: TLS contexts, lifespans, and connections of HTTP/2.
 
 The only module that knows Hypercorn; `tests/wire/test_hypercorn.py` checks each name that is used here. What is
-changed: a connection survives a body that arrives after its response, frames that are too long are not collected,
-WebSockets over HTTP/2 are not offered (browsers would prefer them, and ours over HTTP/1.1 are cheaper), and no
-header is added but `date`.
+changed: a connection survives a body that arrives after its response, a response that breaks off resets its
+stream, frames that are too long are not collected, WebSockets over HTTP/2 are not offered (browsers would prefer
+them, and ours over HTTP/1.1 are cheaper), closing waits for nobody, and no header is added but `date`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 from h2.errors import ErrorCodes
 from h2.events import DataReceived, Event, RequestReceived
+from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 from hypercorn.asyncio.lifespan import Lifespan
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
-from hypercorn.events import Closed
+from hypercorn.events import Closed, Updated
 from hypercorn.events import Event as TransportEvent
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.events import StreamClosed
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import LifespanFailureError, LifespanTimeoutError
@@ -31,6 +34,7 @@ from gateway.core.settings import Limits, Listen
 from gateway.errors import TidegateError
 from gateway.wire.asgi import Ends
 from gateway.wire.listener import Listener, log
+from gateway.wire.sweep import LINGER_VISITS, STALL_VISITS
 
 if TYPE_CHECKING:
     from hypercorn.typing import AppWrapper
@@ -124,24 +128,28 @@ class Http2:
         """Take over a transport from which `data` has been read already."""
         loop = listener.loop
         reader = asyncio.StreamReader(_READ, loop=loop)
-        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
+        connection = _Http2Connection(listener, transport, reader)
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
         if data:
             reader.feed_data(data)
-        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        writer = asyncio.StreamWriter(transport, connection, reader, loop)
         server = _Server(_dated(listener), loop, config, self._context, listener.state, reader, writer)
-        listener.spawn(_Http2Connection(listener, transport).run(server))
+        server.connection = connection
+        listener.spawn(connection.run(server))
 
 
-class _Http2Connection:
-    """An HTTP/2 connection among the others. Deadlines are Hypercorn's."""
+class _Http2Connection(asyncio.StreamReaderProtocol):
+    """An HTTP/2 connection among the others. Idling is Hypercorn's concern; a client that stops reading is ours."""
 
-    __slots__ = ("_listener", "_transport", "slot")
-
-    def __init__(self, listener: Listener, transport: asyncio.Transport) -> None:
+    def __init__(self, listener: Listener, transport: asyncio.Transport, reader: asyncio.StreamReader) -> None:
+        super().__init__(reader, loop=listener.loop)
+        self.closing = False
         self._listener = listener
-        self._transport = transport
+        self._wire = transport
+        self._reader = reader
+        self._waiting = 0
+        self._age = 0
         self.slot: set[Member] = listener.sweep.exchanges.place()
         self.slot.add(self)
 
@@ -151,21 +159,45 @@ class _Http2Connection:
         except Exception as error:  # a client can cause it, so not a traceback for each
             log.warning("an HTTP/2 connection failed: %r", error)
         finally:
-            self._transport.abort()
-            self.slot.discard(self)
-            self._listener.left()
+            self.hang_up()
             self._listener.done()
 
-    def visit(self) -> None: ...
+    def hang_up(self) -> None:
+        """Close, once, without waiting for it: over TLS that is up to the client."""
+        if not self.closing:
+            self.closing = True
+            self._wire.close()
+            self._reader.feed_eof()
 
-    def drain(self) -> None: ...
+    def data_received(self, data: bytes) -> None:
+        if not self.closing:
+            super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.slot.discard(self)
+        self._listener.left()
+
+    def visit(self) -> None:
+        waiting = self._wire.get_write_buffer_size()
+        due = waiting == self._waiting and (waiting > 0 or self.closing)
+        self._age = self._age + 1 if due else 0
+        self._waiting = waiting
+        if self._age > (STALL_VISITS if waiting else LINGER_VISITS):
+            self.abort()
+
+    def drain(self) -> None:
+        """Nothing: `Http2.end` tells all connections at once."""
 
     def abort(self) -> None:
-        self._transport.abort()
+        self.closing = True
+        self._wire.abort()
 
 
 class _Server(TCPServer):
     """Hypercorn's connection when it is known to be HTTP/2."""
+
+    connection: _Http2Connection
 
     async def run(self) -> None:
         ends = Ends(self.writer.transport)
@@ -188,6 +220,18 @@ class _Server(TCPServer):
         finally:
             await self._close()
 
+    async def protocol_send(self, event: TransportEvent) -> None:
+        if not (isinstance(event, Updated) and self.connection.closing):  # nothing idles any more
+            await super().protocol_send(event)
+
+    async def _close(self) -> None:
+        self.connection.hang_up()
+        await self.idle_task.stop()
+
+    async def _initiate_server_close(self) -> None:
+        await self.protocol.handle(Closed())
+        self.connection.hang_up()
+
 
 class _Protocol(H2Protocol):
     def __init__(self, *args: Any) -> None:
@@ -205,6 +249,15 @@ class _Protocol(H2Protocol):
         # h2 refuses a frame that is too long only when it has all of it, and that may be 16 MB.
         if len(self.connection.incoming_buffer._data) > self.config.h2_max_inbound_frame_size + _FRAME_HEAD:
             await self.send(Closed())
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        if isinstance(event, StreamClosed):
+            buffer = self.stream_buffers.get(event.stream_id)
+            if buffer is not None and not buffer._complete:  # the application gave up: the client must not wait
+                with contextlib.suppress(ProtocolError):
+                    self.connection.reset_stream(event.stream_id, ErrorCodes.INTERNAL_ERROR)
+                await self._flush()
+        await super().stream_send(event)
 
     async def _handle_events(self, events: list[Event]) -> None:
         for event in events:
@@ -236,6 +289,9 @@ def _dated(listener: Listener) -> AppWrapper:
                 message = {**message, "headers": headers}
             await send(message)
 
-        await listener.app(scope, receive, dated)
+        try:
+            await listener.app(scope, receive, dated)
+        except TidegateError as error:
+            log.debug("a response was broken off: %s", error)
 
     return cast("AppWrapper", call)

@@ -7,6 +7,7 @@ No transport, no clock, no application.
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 from httptools import (
@@ -24,6 +25,7 @@ from gateway.wire.head import MAX_TARGET, Head
 
 _END = b"\r\n\r\n"
 _LINE_BREAKS = b"\r\n"
+_METHOD = re.compile(rb"[\r\n]*[A-Z][A-Z_-]*(?: |$)")  # anything else is no request at all
 
 _TARGET_TOO_LONG = "the request target is too long"
 _HEADERS_TOO_LARGE = "the headers are too many or too large"
@@ -97,7 +99,7 @@ class RequestReader:
             except HttpParserUpgrade:
                 self._upgraded = True
             except HttpParserError as error:
-                raise _translated(error) from None
+                raise _translated(error, data[at:end]) from None
             if self._bytes > self._max_bytes or len(self._fields) > self._max_count:
                 raise self._too_large()
             if self._headed and self._head is None:
@@ -182,11 +184,11 @@ class _Body:
         self.on_message_complete = reader.on_message_complete
 
 
-def _translated(error: HttpParserError) -> Exception:
+def _translated(error: HttpParserError, piece: bytes) -> Exception:
     """What llhttp says, as the error that a client is answered with."""
     if isinstance(error, HttpParserCallbackError):
         cause = error.__context__
         return cause if isinstance(cause, Exception) else error
-    if isinstance(error, HttpParserInvalidMethodError):
+    if isinstance(error, HttpParserInvalidMethodError) and _METHOD.match(piece) is not None:
         return ClientError(501, "method", "the method is not known")
     return ClientError(400, "malformed", f"the request is malformed: {error}")

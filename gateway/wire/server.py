@@ -32,12 +32,15 @@ __all__ = ["Binding", "serve"]
 
 # How long exchanges may take to end after `stop`; what is left then is cut off.
 DRAIN = 10.0
+# How long clients may take to close, once all exchanges have ended.
+_CLOSE = 3.0
 # How long tasks may take to end that were cancelled.
 _CANCEL = 5.0
 _POLL = 0.02
 
 _TLS_HANDSHAKE = 10.0
-_TLS_SHUTDOWN = 5.0
+# The event loop counts the flushing of the last response in; the sweep is sooner with a client that only has to close.
+_TLS_SHUTDOWN = 60.0
 
 
 async def serve(
@@ -150,11 +153,9 @@ class _Server:
             async with asyncio.timeout(DRAIN):
                 while self._lives:
                     await self._lives.pop().stop()
-                await self._silence()
-
-    async def _silence(self) -> None:
-        while self._tasks or self._sweep.members():  # noqa: ASYNC110 - once; an event would cost every request
-            await asyncio.sleep(_POLL)
+                await _until(lambda: not self._tasks)
+            async with asyncio.timeout(_CLOSE):
+                await _until(lambda: not self._sweep.members())
 
     def _refuse(self) -> None:
         for server in self._servers:
@@ -180,6 +181,11 @@ class _Server:
             task.cancel()
         try:
             async with asyncio.timeout(_CANCEL):
-                await self._silence()
+                await _until(lambda: not self._tasks and not self._sweep.members())
         except TimeoutError:
             log.error("%d exchanges do not end though they were cancelled", len(self._tasks))
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - once, at the end; an event would cost every request
+        await asyncio.sleep(_POLL)

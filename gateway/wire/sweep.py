@@ -16,6 +16,10 @@ TICK = 0.25
 
 # Deadlines are counted in visits, so this is also how late one of them may be.
 EXCHANGE_PERIOD = 5.0
+# A client that neither reads nor sends what it must is given 60 s, as by nginx; one that must only close, 5 to 10 s.
+STALL_VISITS = 12
+LINGER_VISITS = 1
+
 # Below the 60 s after which nginx, HAProxy and most load balancers drop a silent connection.
 HEARTBEAT = 25.0
 

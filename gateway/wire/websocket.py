@@ -31,6 +31,7 @@ from gateway.wire.frames import (
 from gateway.wire.handshake import switching
 from gateway.wire.listener import log
 from gateway.wire.response import Fields, header_lines, refusal
+from gateway.wire.sweep import LINGER_VISITS
 
 if TYPE_CHECKING:
     from gateway.wire.listener import Listener
@@ -144,7 +145,7 @@ class WebSocket(asyncio.Protocol):
         self._strikes += 1
         if self._phase == OPEN:
             self._heartbeat()
-        elif self._phase >= CLOSING and self._strikes > 1:
+        elif self._phase >= CLOSING and self._strikes > LINGER_VISITS:
             self.abort()
 
     def drain(self) -> None:

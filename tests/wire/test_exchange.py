@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from gateway.core.asgi import Headers
+from gateway.errors import UpstreamProtocolError
 from gateway.wire.exchange import discard
 from gateway.wire.http1 import HIGH_WATER
 from gateway.wire.response import chunk, identity
@@ -161,6 +162,15 @@ async def test_a_crash_inside_of_the_response(caplog: pytest.LogCaptureFixture) 
     assert client.line.aborted
     assert not client.line.sent.endswith(b"0\r\n\r\n")
     await failing(caplog, client)
+
+
+async def test_a_response_that_can_not_be_completed(caplog: pytest.LogCaptureFixture) -> None:
+    client, play = await playing()
+    await play.last.start()
+    await play.last.body(b"half of")
+    await play.last.end(UpstreamProtocolError("the other half did not come"))
+    assert client.line.aborted
+    assert not caplog.records
 
 
 async def test_returning_without_a_response(caplog: pytest.LogCaptureFixture) -> None:

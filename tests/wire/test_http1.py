@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
 from gateway.core.asgi import Message, Receive, Scope, Send
 from gateway.core.settings import Limits
+from gateway.wire.exchange import Exchange
+from gateway.wire.head import Head
 from gateway.wire.http1 import HIGH_WATER, PREFACE, Connection
 from gateway.wire.listener import Listener
 from gateway.wire.websocket import WebSocket
@@ -84,6 +87,20 @@ async def test_each_request_has_its_own_state() -> None:
 
 
 # One request after the other.
+
+
+async def test_requests_leave_nothing_for_the_collector() -> None:
+    client = Client(responds(200, [], b"one", b"two"))
+    await client.send(get())
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            await client.send(get())
+        left = [item for item in gc.get_objects() if isinstance(item, Exchange | Head)]
+    finally:
+        gc.enable()
+    assert left == []
 
 
 async def test_a_connection_is_kept() -> None:
@@ -227,7 +244,8 @@ async def refused(data: bytes, limits: Limits | None = None) -> Client:
 
 
 REFUSALS = {
-    b"hello\r\n\r\n": (501, "method", "", ""),
+    b"hello\r\n\r\n": (400, "malformed", "", ""),
+    b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n": (501, "method", "", ""),
     b"GET /a HTTP/1.1\r\nHost: x\nA: b\r\n\r\n": (400, "malformed", "GET", "/a"),
     b"GET /a HTTP/1.1\r\n\r\n": (400, "bad_host", "GET", "/a"),
     b"GET /a HTTP/2.0\r\nHost: x\r\n\r\n": (505, "http_version", "GET", "/a"),
@@ -264,7 +282,7 @@ async def test_requests_before_the_bad_one_are_answered() -> None:
     client = Client(echo)
     await client.send(get(b"/a") + b"nonsense\r\n\r\n")
     await settle()
-    assert [answer.status for answer in client.answers("GET", "GET")] == [200, 501]
+    assert [answer.status for answer in client.answers("GET", "GET")] == [200, 400]
 
 
 async def test_a_body_that_goes_wrong_before_the_response() -> None:

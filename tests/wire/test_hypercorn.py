@@ -15,6 +15,7 @@ import httpx2
 import hypercorn
 import pytest
 import trustme
+from h2.errors import ErrorCodes
 from hypercorn.asyncio.lifespan import Lifespan
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.tcp_server import TCPServer
@@ -24,6 +25,8 @@ from hypercorn.protocol.h2 import H2Protocol
 
 from gateway.core.asgi import Receive, Scope, Send
 from gateway.core.settings import Limits, Listen, ServerTls
+from gateway.errors import UpstreamProtocolError
+from gateway.wire import server
 from gateway.wire.hypercorn import settle
 from tests.wire.wired import Running, begun, responds, serving, soon
 
@@ -241,6 +244,49 @@ async def test_a_request_ends_before_the_server_does() -> None:
         await asyncio.sleep(0)
         go.set()
         assert (await asking).text == "ok"
+        await running.done
+
+
+async def breaks_off(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"half of", "more_body": True})
+    raise UpstreamProtocolError("the other half did not come")
+
+
+async def test_a_response_that_breaks_off_resets_its_stream(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(breaks_off) as running, peer(running) as http:
+        http.ask(1)
+        assert (await http.until(h2.events.StreamReset)).error_code == ErrorCodes.INTERNAL_ERROR
+        http.ask(3)
+        await http.until(h2.events.StreamReset)
+    assert not [record for record in caplog.records if record.name == "tidegate.wire"]
+
+
+async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"x", "more_body": True})
+    await asyncio.Event().wait()
+
+
+async def test_a_stream_that_does_not_end_is_cut_off(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "DRAIN", 0.05)
+    async with serving(endless) as running, peer(running) as http:
+        http.ask(1)
+        await http.until(h2.events.DataReceived)
+        running.stop.set()
+        await running.done
+    assert not [record for record in caplog.records if record.name == "tidegate.wire"]
+
+
+async def test_stopping_does_not_wait_for_a_client_that_does_not_close(
+    tls: ServerTls, trust: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_CLOSE", 0.05)
+    async with serving(app, tls=tls) as running, client(running, trust) as http, http.stream("GET", "/") as answer:
+        assert answer.http_version == "HTTP/2"
+        running.stop.set()
         await running.done
 
 

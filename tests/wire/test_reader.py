@@ -163,6 +163,8 @@ def line(header: bytes) -> bytes:
 
 MALFORMED = {
     "no request at all": b"hello\r\n\r\n",
+    "no method": b"!!\r\n\r\n",
+    "binary": bytes(range(32)) + b"\r\n\r\n",
     "TLS on the wrong port": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     "bare LF after the request line": b"GET / HTTP/1.1\nHost: x\r\n\r\n",
     "bare LF after a header": b"GET / HTTP/1.1\r\nHost: x\nA: b\r\n\r\n",
@@ -184,7 +186,6 @@ MALFORMED = {
     "space in the target": b"GET /a b HTTP/1.1\r\nHost: x\r\n\r\n",
     "no slash": b"GET x HTTP/1.1\r\nHost: x\r\n\r\n",
     "HTTP/1.2": b"GET / HTTP/1.2\r\nHost: x\r\n\r\n",
-    "another protocol": b"DESCRIBE / RTSP/1.0\r\nCSeq: 1\r\n\r\n",
     "two lengths": line(b"Content-Length: 1\r\nContent-Length: 2"),
     "the same length twice": line(b"Content-Length: 1\r\nContent-Length: 1"),
     "a list of lengths": line(b"Content-Length: 1, 1"),
@@ -211,11 +212,12 @@ MALFORMED = {
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("data", MALFORMED.values(), ids=MALFORMED)
 def test_malformed_requests(data: bytes, way: Way) -> None:
-    assert refused(data, way) in [(400, "malformed"), (501, "method")]
+    assert refused(data, way) == (400, "malformed")
 
 
 OTHERS = {
     "unknown method": (b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n", (501, "method")),
+    "another protocol": (b"DESCRIBE / RTSP/1.0\r\nCSeq: 1\r\n\r\n", (501, "method")),
     "connect": (b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", (501, "method")),
     "HTTP/0.9": (b"GET /\r\n\r\n", (505, "http_version")),
     "HTTP/2.0": (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", (505, "http_version")),
