@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import pytest
@@ -13,21 +12,16 @@ from websockets.utils import apply_mask
 
 from gateway.wire.frame_parser import Event, FrameError, FrameParser, parse_close
 from gateway.wire.frames import BINARY, CLOSE, PING, PONG, TEXT
+from tests.wire.wired import MASK, frame
 
 LIMIT = 1000
 CONTINUATION = 0
 
 
-def frame(opcode: int, payload: bytes = b"", *, fin: bool = True) -> bytes:
-    """A client's frame, made by another hand."""
-    return Frame(Opcode(opcode), payload, fin=fin).serialize(mask=True)
-
-
 def raw(first: int, payload: bytes, length: bytes | None = None) -> bytes:
     """A masked frame with any first byte, right or wrong; `length` replaces the length bytes."""
-    mask = os.urandom(4)
     length = length or bytes([len(payload) | 0x80])
-    return bytes([first]) + length + mask + apply_mask(payload, mask)
+    return bytes([first]) + length + MASK + apply_mask(payload, MASK)
 
 
 def whole(data: bytes) -> list[bytes]:

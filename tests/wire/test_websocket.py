@@ -3,24 +3,20 @@ from __future__ import annotations
 import logging
 
 import pytest
-from websockets.frames import Frame, Opcode
+from websockets.frames import Opcode
 
 from gateway.core.settings import Limits
 from gateway.wire.exchange import discard
 from gateway.wire.frames import binary_frame, close_frame, ping_frame, pong_frame, text_frame
 from gateway.wire.http1 import HIGH_WATER
 from gateway.wire.websocket import WebSocket
-from tests.wire.wired import Client, Play, begun, settle
+from tests.wire.wired import Client, Play, begun, frame, settle
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 UPGRADE = (
     b"GET /ws?a HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: " + KEY + b"\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: a, b\r\n\r\n"
 )
-
-
-def frame(opcode: Opcode, payload: bytes = b"", *, fin: bool = True) -> bytes:
-    return Frame(opcode, payload, fin=fin).serialize(mask=True)
 
 
 def text(data: str) -> bytes:
@@ -369,7 +365,7 @@ PROTOCOL_ERRORS = {
 }
 
 
-@pytest.mark.parametrize(("data", "error"), PROTOCOL_ERRORS.items())
+@pytest.mark.parametrize(("data", "error"), PROTOCOL_ERRORS.items(), ids=["unmasked", "text", "size", "close"])
 async def test_a_client_that_breaks_the_protocol(data: bytes, error: tuple[int, str]) -> None:
     client = await Socket(Limits(message=100)).opens()
     await client.send(data)

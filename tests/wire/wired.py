@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import h11
+from websockets.frames import Frame, Opcode
+from websockets.utils import apply_mask
 
 from gateway.core.asgi import App, Headers, Receive, Scope, Send
 from gateway.core.settings import Limits, Listen, ServerTls
@@ -311,6 +313,16 @@ class Call:
         self.error = error
         self.over.set()
         await settle()
+
+
+MASK = b"\x37\xfa\x21\x3d"  # of RFC 6455 section 5.7; always the same, so that a test is
+
+
+def frame(opcode: int, payload: bytes = b"", *, fin: bool = True) -> bytes:
+    """A client's frame, made by another hand."""
+    plain = Frame(Opcode(opcode), payload, fin=fin).serialize(mask=False)
+    head = plain[: len(plain) - len(payload)]
+    return head[:1] + bytes([head[1] | 0x80]) + head[2:] + MASK + apply_mask(payload, MASK)
 
 
 async def soon(condition: Callable[[], object], seconds: float = 5.0) -> None:
