@@ -72,7 +72,7 @@ class JsonAccessLog:
         self._sink = sink
         self._put = sink.put
         self._clock = clock
-        self._millisecond = -1
+        self._second = -1
         self._stamp = ""
         self._texts = Memo(_text)
         self._paths = Memo(_path)
@@ -110,12 +110,11 @@ class JsonAccessLog:
         )
 
     def _now(self) -> str:
-        now = int(self._clock() * 1000)
-        if now != self._millisecond:
-            self._millisecond = now
-            second, rest = divmod(now, 1000)
-            self._stamp = time.strftime(f'"%Y-%m-%dT%H:%M:%S.{rest:03d}Z"', time.gmtime(second))
-        return self._stamp
+        second, rest = divmod(int(self._clock() * 1000), 1000)
+        if second != self._second:
+            self._second = second
+            self._stamp = time.strftime('"%Y-%m-%dT%H:%M:%S', time.gmtime(second))
+        return f'{self._stamp}.{rest:03d}Z"'
 
     def _asked(self, scope: Scope) -> str:
         """Who asked for what; of a request that could not be parsed, as much as is known."""

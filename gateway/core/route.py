@@ -25,6 +25,8 @@ _NAME = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _DOTS = re.compile(r"\.\.?(;.*)?", re.DOTALL)  # "..;" too: servlet containers strip path parameters first
 _DOT_PARTS = re.compile(r"[/\\]")
 _SLASH = "\ud800"  # stands for a decoded %2F: no UTF-8 decodes to a lone surrogate
+# Clients choose the paths, so what is remembered is bounded: by these, to about a megabyte.
+_MEMO, _MEMO_PATH = 4096, 128
 _NO_PARAMS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -161,13 +163,16 @@ class RouteTable(Generic[R]):
     """Routes in file order, compiled.
 
     A path that is some route's literal is answered from a dictionary of ready matches; any other is
-    tried against the routes whose first segment can fit.
+    tried against the routes whose first segment can fit. Where no route asks for a host, the last matches are
+    remembered: `by_host` tells whether `match` needs one.
     """
 
-    __slots__ = ("_by_first", "_exact", "_others")
+    __slots__ = ("_by_first", "_exact", "_memo", "_others", "by_host")
 
     def __init__(self, routes: Iterable[R]) -> None:
         order = tuple(routes)
+        self.by_host = any(route.host is not None for route in order)
+        self._memo: dict[tuple[str, bytes], Match[R]] = {}
         self._others = tuple(route for route in order if _first(route.path) is None)
         self._by_first = {
             first: tuple(route for route in order if _first(route.path) in (None, first))
@@ -181,6 +186,17 @@ class RouteTable(Generic[R]):
 
         Raises ClientError 400 for dot segments.
         """
+        known = self._memo.get((method, raw_path))
+        if known is not None:
+            return known
+        found = self._search(method, raw_path, host)
+        if not self.by_host and isinstance(found, Match) and len(raw_path) <= _MEMO_PATH:
+            if len(self._memo) >= _MEMO:
+                self._memo.clear()
+            self._memo[method, raw_path] = found
+        return found
+
+    def _search(self, method: str, raw_path: bytes, host: bytes | None) -> Match[R] | Miss:
         ready = self._exact.get(raw_path)
         if ready is not None:
             for match in ready:

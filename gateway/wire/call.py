@@ -19,6 +19,7 @@ from gateway.wire.outgoing import chunk, last_chunk
 if TYPE_CHECKING:
     from gateway.errors import UpstreamError
     from gateway.wire.client1 import Connection
+    from gateway.wire.incoming import AnswerParser
 
 Informational: TypeAlias = Callable[[int, Headers], None]  # is told each 1xx answer
 
@@ -33,6 +34,7 @@ class Call(Incoming):
         "_connection",
         "_error",
         "_left",
+        "_loop",
         "_visited",
         "_waiter",
         "ended",
@@ -42,8 +44,9 @@ class Call(Incoming):
         "stale",
     )
 
-    def __init__(self, method: bytes, connection: Connection, left: int | None) -> None:
-        super().__init__(method)
+    def __init__(self, method: bytes, connection: Connection, left: int | None, parser: AnswerParser) -> None:
+        super().__init__(method, parser)
+        self._loop = connection.turn.loop
         self.ended = self.stale = self.slow = self._visited = False
         self.informational: Informational | None = None
         self.on_head: Callable[[int, UpstreamError | None], None] | None = None
@@ -146,5 +149,5 @@ class Call(Incoming):
         return data
 
     def _news(self) -> asyncio.Future[None]:
-        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        waiter = self._waiter = self._loop.create_future()
         return waiter

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
 from gateway.wire.call import Call
+from gateway.wire.incoming import AnswerParser
 
 if TYPE_CHECKING:
     from gateway.core.settings import Timeouts
+    from gateway.wire.turn import Turn
 
 # Reading stops while this much of a body waits for a slow client; one read of uvloop is up to 256 KB more.
 HIGH_WATER = 64 * 1024
@@ -47,19 +49,25 @@ class Connection(asyncio.Protocol):
         "_name",
         "_owner",
         "_patience",
+        "_parser",
         "_paused",
         "_served",
         "_since",
         "_timeouts",
         "_transport",
+        "_unsent",
+        "turn",
     )
 
-    def __init__(self, name: str, timeouts: Timeouts, owner: Owner) -> None:
+    def __init__(self, name: str, timeouts: Timeouts, owner: Owner, turn: Turn) -> None:
         self._name = name
+        self.turn = turn
+        self._unsent = b""  # a whole request, to be written at the end of the turn
         self._timeouts = timeouts
         self._owner = owner
         self._transport: asyncio.Transport | None = None
         self._call: Call | None = None
+        self._parser = AnswerParser()
         self._drain: asyncio.Future[None] | None = None
         self._served = 0
         self._patience = inf  # how long it may wait for what it waits for now
@@ -77,15 +85,16 @@ class Connection(asyncio.Protocol):
 
     def ask(self, method: bytes, request: bytes) -> Call:
         """Write a whole request."""
-        call = self._call = Call(method, self, 0)
+        call = self._call = Call(method, self, 0, self._parser)
         call.ended = True
         self._patience, self._since = self._timeouts.response, 0.0
-        self._write(request)
+        self._unsent = request
+        self.turn.put_off(self._flush)
         return call
 
     def begin(self, method: bytes, head: bytes, left: int | None) -> Call:
         """Write the head of a request whose body of `left` bytes (None: chunked) will follow."""
-        call = self._call = Call(method, self, left)
+        call = self._call = Call(method, self, left, self._parser)
         self._patience = inf
         self._write(head)
         return call
@@ -200,6 +209,11 @@ class Connection(asyncio.Protocol):
         if self._call is not None:
             self._reckon()
 
+    def _flush(self) -> None:
+        data, self._unsent = self._unsent, b""
+        if self.open:
+            self._write(data)
+
     def _write(self, data: bytes) -> None:
         if data and self._transport is not None:
             self._transport.write(data)
@@ -214,6 +228,8 @@ class Connection(asyncio.Protocol):
     def _done(self, call: Call) -> None:
         self._call = None
         self._served += 1
+        if not self._parser.fresh:
+            self._parser = AnswerParser()
         call.done()
         if call.reusable and call.ended and self.open:
             if self._paused:

@@ -41,7 +41,7 @@ class Connection(asyncio.Protocol):
     """One client. `full` is true while its write buffer is above the high-water mark, `bell` rings when it ends."""
 
     __slots__ = (
-        "_age", "_closing", "_deferred", "_ends", "_exchange", "_fresh", "_paused", "_reader", "_rest", "_upgrade",
+        "_age", "_closing", "_deferred", "_ends", "_exchange", "_fresh", "_paused", "_reader", "_rest", "_unsent", "_upgrade",
         "bell", "full", "listener", "slot", "transport",
     )  # fmt: skip
 
@@ -55,6 +55,7 @@ class Connection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._upgrade: tuple[Head, bytes] | None = None
         self._rest = b""  # read, but not yet parsed
+        self._unsent = b""  # a whole response, to be written at the end of the turn
         self._age = 0  # visits since something was last due
         self._fresh = True
         self._paused = False
@@ -88,6 +89,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._closing:
             return
+        if self._unsent:
+            self._flush()
         if self._fresh:
             data = self._rest + data
             if PREFACE.startswith(data[: len(PREFACE)]):
@@ -202,6 +205,19 @@ class Connection(asyncio.Protocol):
         else:
             self._next()
 
+    def write_last(self, data: bytes) -> None:
+        """Write a whole response: when the turn ends, if nothing else can come to be written before."""
+        if self._rest or self._closing:
+            self.transport.write(data)
+        else:
+            self._unsent = data
+            self.listener.turn.put_off(self._flush)
+
+    def _flush(self) -> None:
+        data, self._unsent = self._unsent, b""
+        if data and not self.transport.is_closing():
+            self.transport.write(data)
+
     def may_discard(self) -> bool:
         """Whether the rest of the request's body is small enough to be read for nothing."""
         return 0 < self._reader.length <= _DISCARD
@@ -263,6 +279,7 @@ class Connection(asyncio.Protocol):
 
         RFC 9112 section 9.6: closing with unread bytes resets the connection, and the response may be lost.
         """
+        self._flush()
         self._closing = True
         self._age = 0
         self._rest = b""

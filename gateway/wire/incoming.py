@@ -25,6 +25,47 @@ MAX_INFORMATIONAL = 32
 _FRAMING_SIZES = frozenset(map(len, (b"content-length", b"transfer-encoding")))
 
 
+class AnswerParser:
+    """llhttp for the answers of one connection, one after the other: to make a parser costs more than to use it.
+
+    What it reads goes to `answer`. `fresh` says that it stands at the beginning of an answer, or will: it does not
+    after the answer to HEAD, whose head it takes for the beginning of a body.
+    """
+
+    __slots__ = ("answer", "fresh", "llhttp")
+
+    def __init__(self) -> None:
+        self.answer: Incoming | None = None
+        self.fresh = True
+        self.llhttp = HttpResponseParser(self)
+
+    # llhttp calls these, and swallows what they raise: they only pass on.
+
+    def on_message_begin(self) -> None:
+        if self.answer is not None:
+            self.answer.on_message_begin()
+
+    def on_status(self, reason: bytes) -> None:
+        if self.answer is not None:
+            self.answer.on_status(reason)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.answer is not None:
+            self.answer.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if self.answer is not None:
+            self.answer.on_headers_complete()
+
+    def on_body(self, data: bytes) -> None:
+        if self.answer is not None:
+            self.answer.on_body(data)
+
+    def on_message_complete(self) -> None:
+        if self.answer is not None:
+            self.answer.on_message_complete()
+
+
 class Incoming:
     """An answer while it arrives; headers are the bytes that came.
 
@@ -53,7 +94,7 @@ class Incoming:
         "trailers",
     )
 
-    def __init__(self, method: bytes) -> None:
+    def __init__(self, method: bytes, parser: AnswerParser) -> None:
         self.status = self.buffered = 0
         self.reason = b""
         self.headers: Headers = []
@@ -65,7 +106,8 @@ class Incoming:
         self._chunked = False
         self._wrong = ""
         self._without_body = method == b"HEAD"
-        self._parser = HttpResponseParser(self)
+        self._parser = parser
+        parser.answer = self
 
     def feed(self, data: bytes) -> None:
         """Read what came; not to be called again once complete, or after it raised UpstreamProtocolError."""
@@ -75,7 +117,7 @@ class Incoming:
             data = data[MAX_HEAD:]
         self._feed(data)
         if self.complete:
-            del self._parser  # the parser holds our methods: a cycle that would wait for the collector
+            self._part()
 
     def eof(self) -> None:
         """The upstream closes: the end of a body that has no other end, else UpstreamProtocolError."""
@@ -84,6 +126,11 @@ class Incoming:
         if self._chunked or any(name.lower() == b"content-length" for name, _ in self.headers):
             raise UpstreamProtocolError("closed the connection in the middle of an answer")
         self.complete = True
+        self._part()
+
+    def _part(self) -> None:
+        """The parser goes on to the next answer, and must not keep this one."""
+        self._parser.answer = None
         del self._parser
 
     def take(self) -> bytes:
@@ -94,7 +141,7 @@ class Incoming:
     def _feed(self, data: bytes) -> None:
         self._quiet += len(data)
         try:
-            self._parser.feed_data(data)
+            self._parser.llhttp.feed_data(data)
         except HttpParserUpgrade:
             self._wrong = "switched protocols unasked"
         except HttpParserError as error:
@@ -106,7 +153,7 @@ class Incoming:
         if self._wrong:
             raise UpstreamProtocolError(self._wrong)
 
-    # The parser calls these, and swallows what they raise: they only take note.
+    # The parser calls these: they only take note.
 
     def on_message_begin(self) -> None:
         if self.complete:
@@ -135,7 +182,7 @@ class Incoming:
     def on_headers_complete(self) -> None:
         if self.complete:
             return
-        status = self._parser.get_status_code()
+        status = self._parser.llhttp.get_status_code()
         if status < 200:
             self._between(status)
             return
@@ -145,6 +192,7 @@ class Incoming:
         if status > 599 or len(self.headers) > MAX_HEADERS:
             self._wrong = f"sent status {status}" if status > 599 else f"sent more than {MAX_HEADERS} headers"
         if self._without_body:
+            self._parser.fresh = False
             self._end()
 
     def on_body(self, data: bytes) -> None:
@@ -162,7 +210,7 @@ class Incoming:
 
     def _end(self) -> None:
         self.complete = True
-        self.reusable = self._parser.should_keep_alive()
+        self.reusable = self._parser.llhttp.should_keep_alive()
 
     def _between(self, status: int) -> None:
         self._informational += 1

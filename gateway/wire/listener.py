@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.core.access import AccessLog
 from gateway.core.asgi import App, Scope
@@ -16,6 +16,7 @@ from gateway.core.settings import Limits, Listen
 from gateway.core.stats import Stats
 from gateway.errors import ClientError
 from gateway.wire.sweep import Sweep
+from gateway.wire.turn import Turn
 
 log = logging.getLogger("tidegate.wire")
 
@@ -36,7 +37,7 @@ class Binding:
 class Listener:
     """`state` is the lifespan's, `http2` takes a transport and the bytes already read from it.
 
-    `tasks` are the exchanges that run: a task is started here and here only, removes itself when it ends, lets
+    `turn` puts off small writes. `tasks` are the exchanges that run: a task is started here and here only, removes itself when it ends, lets
     no exception escape, and is cancelled when the server has waited long enough for it.
     """
 
@@ -52,6 +53,10 @@ class Listener:
     tasks: set[asyncio.Task[None]]
     open: int = 0
     closing: bool = False
+    turn: Turn = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.turn = Turn(self.loop)
 
     def spawn(self, exchange: Coroutine[object, object, None]) -> None:
         """Run an exchange that calls `done` as its last act."""
@@ -59,7 +64,7 @@ class Listener:
 
     def done(self) -> None:
         """The running task is an exchange that ends now."""
-        task = asyncio.current_task()
+        task = asyncio.current_task(self.loop)  # without it, asyncio asks the kernel for our pid
         if task is not None:
             self.tasks.discard(task)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from gateway.errors import UpstreamTimeout, UpstreamUnavailable
 from gateway.wire.client1 import Connection
 from gateway.wire.connect import Connector
+from gateway.wire.turn import Turn
 
 if TYPE_CHECKING:
     from gateway.core.settings import UpstreamSettings
@@ -38,6 +39,7 @@ class Pool:
         self._idle: list[Connection] = []
         self._waiting: deque[tuple[float, asyncio.Future[Connection | None]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._writes: Turn | None = None  # made when the loop runs
         self._closed = False
         self._empty = asyncio.Event()
         limits = settings.timeouts
@@ -133,9 +135,12 @@ class Pool:
 
     async def _connect(self) -> Connection:
         """Make a connection, for which a place was taken."""
+        if self._writes is None:
+            self._writes = Turn(asyncio.get_running_loop())
+        turn = self._writes
         try:
             connection = await self._connector.connect(
-                lambda: Connection(self._settings.name, self._settings.timeouts, self)
+                lambda: Connection(self._settings.name, self._settings.timeouts, self, turn)
             )
         finally:
             self._places -= 1

@@ -9,6 +9,7 @@ from gateway.core.settings import Timeouts
 from gateway.errors import ClientError, UpstreamError, UpstreamUnavailable
 from gateway.wire.call import Call
 from gateway.wire.client1 import HIGH_WATER, Connection
+from gateway.wire.turn import Turn
 
 
 class Wire(asyncio.Transport):
@@ -44,7 +45,7 @@ class Owner:
 
 
 def begin(left: int | None) -> tuple[Call, Wire, Connection]:
-    connection = Connection("shop", Timeouts(), Owner())
+    connection = Connection("shop", Timeouts(), Owner(), Turn(asyncio.get_running_loop()))
     wire = Wire()
     connection.connection_made(wire)
     return connection.begin(b"POST", b"HEAD ", left), wire, connection

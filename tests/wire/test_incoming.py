@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import UpstreamProtocolError
-from gateway.wire.incoming import MAX_HEAD, MAX_HEADERS, MAX_INFORMATIONAL, Incoming
+from gateway.wire.incoming import MAX_HEAD, MAX_HEADERS, MAX_INFORMATIONAL, AnswerParser, Incoming
 
 Feeder = Callable[[Incoming, bytes], None]
 
@@ -36,7 +36,7 @@ every_way = pytest.mark.parametrize("feed", [whole, bytewise, in_two])
 
 
 def read(data: bytes, feed: Feeder = whole, method: bytes = b"GET") -> Incoming:
-    incoming = Incoming(method)
+    incoming = Incoming(method, AnswerParser())
     feed(incoming, data)
     return incoming
 
@@ -208,7 +208,7 @@ def test_what_is_held_is_bounded(name: str, size: int) -> None:
 
 
 def fed_before_error(data: bytes, size: int) -> int:
-    incoming = Incoming(b"GET")
+    incoming = Incoming(b"GET", AnswerParser())
     for at in range(0, len(data), size):
         try:
             incoming.feed(data[at : at + size])
@@ -250,7 +250,7 @@ def test_a_finished_answer_needs_no_garbage_collector() -> None:
             class Watched(Incoming):
                 __slots__ = ("__weakref__",)
 
-            incoming = Watched(b"GET")
+            incoming = Watched(b"GET", AnswerParser())
             incoming.feed(data)
             if at_eof:
                 incoming.eof()
@@ -285,7 +285,7 @@ def test_it_reads_what_h11_writes(
         sent += writer.send(h11.Data(data=piece)) or b""
     sent += writer.send(h11.EndOfMessage()) or b""
     cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=5)))
-    incoming = Incoming(b"GET")
+    incoming = Incoming(b"GET", AnswerParser())
     for start, end in zip([0, *cuts], [*cuts, len(sent)], strict=True):
         whole(incoming, sent[start:end])
     assert incoming.complete
@@ -297,10 +297,28 @@ def test_it_reads_what_h11_writes(
 
 @given(st.binary(max_size=300), st.sampled_from([b"", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"]))
 def test_nothing_but_a_protocol_error_comes_of_garbage(data: bytes, start: bytes) -> None:
-    incoming = Incoming(b"GET")
+    incoming = Incoming(b"GET", AnswerParser())
     try:
         whole(incoming, start + data)
         if not incoming.complete:
             incoming.eof()
     except UpstreamProtocolError:
         pass
+
+
+def test_one_parser_reads_answer_after_answer() -> None:
+    parser = AnswerParser()
+    for number in range(3):
+        incoming = Incoming(b"GET", parser)
+        incoming.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
+        assert incoming.complete
+        assert incoming.take() == b"%d" % number
+        assert parser.fresh
+
+
+def test_a_parser_that_read_an_answer_to_head_is_not_used_again() -> None:
+    parser = AnswerParser()
+    incoming = Incoming(b"HEAD", parser)
+    incoming.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n")
+    assert incoming.complete
+    assert not parser.fresh
