@@ -20,7 +20,7 @@ from gateway.core.stats import Stats
 from gateway.wire.http1 import Connection
 from gateway.wire.hypercorn import Http2, Life, settle
 from gateway.wire.listener import Binding, Listener, log
-from gateway.wire.sockets import BACKLOG, close_socket, open_socket, url
+from gateway.wire.sockets import BACKLOG, allow_files, close_socket, open_socket, url
 from gateway.wire.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ _CLOSE = 3.0
 # How long tasks may take to end that were cancelled.
 _CANCEL = 5.0
 _POLL = 0.02
+
+# Files beside a connection for each client and one for each request upstream: logs, sockets, libraries.
+_OTHER_FILES = 1000
 
 _TLS_HANDSHAKE = 10.0
 # The event loop counts the flushing of the last response in; the sweep is sooner with a client that only has to close.
@@ -122,6 +125,7 @@ class _Server:
 
     async def start(self) -> None:
         """Start the applications, then accept."""
+        allow_files(2 * self._limits.connections + _OTHER_FILES)
         for bound in self._bound:
             if bound.binding.lifespan:
                 life = Life(bound.binding.app, bound.config, bound.listener.state)

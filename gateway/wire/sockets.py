@@ -9,6 +9,11 @@ import stat
 
 from gateway.core.settings import Listen
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 # A default of 100 drops connections in a reconnect storm, and each of them waits seconds before it tries again.
 BACKLOG = 4096
 
@@ -61,6 +66,16 @@ def _free(path: str) -> str:
         except ConnectionRefusedError:
             os.unlink(path)
     return path
+
+
+def allow_files(count: int) -> None:
+    """Let the process have this many files open, or as many as it may; shells give it 1,024."""
+    if resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def close_socket(sock: socket.socket, listen: Listen) -> None:

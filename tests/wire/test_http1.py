@@ -11,6 +11,7 @@ from gateway.wire.exchange import Exchange
 from gateway.wire.head import Head
 from gateway.wire.http1 import HIGH_WATER, PREFACE, Connection
 from gateway.wire.listener import Listener
+from gateway.wire.reader import RequestReader
 from gateway.wire.websocket import WebSocket
 from tests.wire.wired import Client, Line, Play, listener_for, responds, settle
 
@@ -98,6 +99,22 @@ async def test_requests_leave_nothing_for_the_collector() -> None:
         for _ in range(10):
             await client.send(get())
         left = [item for item in gc.get_objects() if isinstance(item, Exchange | Head)]
+    finally:
+        gc.enable()
+    assert left == []
+
+
+async def test_a_connection_leaves_nothing_for_the_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        client = Client(responds())
+        await client.send(get())
+        await client.drop()
+        client.clean()
+        del client.line.protocol  # as a real transport does
+        del client
+        left = [item for item in gc.get_objects() if isinstance(item, Connection | RequestReader)]
     finally:
         gc.enable()
     assert left == []

@@ -118,6 +118,13 @@ def test_however_the_bytes_are_cut(requests: list[bytes], sizes: list[int]) -> N
     assert [request.body for request in got] == [BODIES[request] for request in requests]
 
 
+@pytest.mark.parametrize("requests", [EMPTY_CHUNKED + GET, CHUNKED + GET, GET + POST, POST + GET])
+def test_wherever_the_bytes_are_cut_in_two(requests: bytes) -> None:
+    expected = [request.body for request in read([requests])]
+    for at in range(1, len(requests)):
+        assert [request.body for request in read([requests[:at], requests[at:]])] == expected
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_headers_and_trailers(way: Way) -> None:
     (got,) = read(way(CHUNKED))

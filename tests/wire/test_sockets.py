@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import socket
 from pathlib import Path
 
 import pytest
 
 from gateway.core.settings import Listen
-from gateway.wire.sockets import close_socket, open_socket, url
+from gateway.wire import sockets
+from gateway.wire.sockets import allow_files, close_socket, open_socket, url
 
 
 @pytest.mark.parametrize(
@@ -63,3 +65,31 @@ def test_errors_name_the_address(address: str) -> None:
         open_socket(Listen(address=address))
     assert f"cannot listen on {address}: " in str(caught.value)
     gc.collect()  # a socket that was left open would warn
+
+
+INFINITY = resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "wanted", "got"),
+    [
+        (1024, 4096, 2000, 2000),
+        (1024, 4096, 9000, 4096),
+        (1024, INFINITY, 9000, 9000),
+        (4096, 4096, 2000, None),
+        (INFINITY, INFINITY, 2000, None),
+    ],
+)
+def test_files_are_allowed_for(
+    soft: int, hard: int, wanted: int, got: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[int, int]] = []
+    monkeypatch.setattr(sockets.resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(sockets.resource, "setrlimit", lambda _, limits: made.append(limits))
+    allow_files(wanted)
+    assert made == ([] if got is None else [(got, hard)])
+
+
+def test_systems_without_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "resource", None)
+    allow_files(10)
