@@ -84,8 +84,8 @@ def test_files_are_allowed_for(
     soft: int, hard: int, wanted: int, got: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[tuple[int, int]] = []
-    monkeypatch.setattr(sockets.resource, "getrlimit", lambda _: (soft, hard))
-    monkeypatch.setattr(sockets.resource, "setrlimit", lambda _, limits: made.append(limits))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: made.append(limits))
     allow_files(wanted)
     assert made == ([] if got is None else [(got, hard)])
 
