@@ -179,7 +179,9 @@ async def run(settings: Gateway, say: Callable[[str], None] = print) -> None:
     `say` is given one line for each listener and route. Raises OSError when an address cannot be used.
     """
     app = Application(settings)
-    bindings = [Binding(app=app.lead, listen=listen, lifespan=index == 0) for index, listen in enumerate(settings.listen)]
+    bindings = [
+        Binding(app=app.lead, listen=listen, lifespan=index == 0) for index, listen in enumerate(settings.listen)
+    ]
     if settings.admin is not None:
         bindings.append(Binding(app=app.admin, listen=settings.admin, lifespan=False))
     stop = asyncio.Event()

@@ -38,7 +38,7 @@ class Batch(NamedTuple):
     """
 
     data: bytes
-    count: int
+    messages: int
     offset: int
     reset: bool = False
 

@@ -49,8 +49,8 @@ class Group:
         while self.offset != log.head.offset:
             batch = log.read(self.offset, self.audience) or log.snapshot(self.audience, reset=True)
             self.offset = batch.offset
-            if batch.count:
-                self.write(batch.data, batch.count)
+            if batch.messages:
+                self.write(batch.data, batch.messages)
 
     def write(self, data: bytes, count: int) -> None:
         """Write ready bytes that hold `count` messages to every member."""
@@ -116,9 +116,9 @@ class Subscription:
     def _send(self, batch: Batch) -> None:
         self._offset = batch.offset
         self.group.stats.resets += batch.reset
-        if batch.count:
-            self._own = (self._own[0] + batch.count, self._own[1] + len(batch.data))
-            self.group.stats.messages += batch.count
+        if batch.messages:
+            self._own = (self._own[0] + batch.messages, self._own[1] + len(batch.data))
+            self.group.stats.messages += batch.messages
             self.group.stats.bytes += len(batch.data)
             self.writer.write(batch.data)
 

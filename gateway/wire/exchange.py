@@ -191,12 +191,14 @@ class Exchange:
             raise RuntimeError("http.response.body can't be sent now")
         last = not more and self._trailers is None
         data = self._framed(data, last=last)
-        write = self._connection.transport.write
+        connection = self._connection
         if len(data) > _JOIN and head:
-            write(head)
-            write(data)
+            connection.transport.write(head)
+            connection.transport.write(data)
+        elif head and last:
+            connection.write_whole(head + data)
         elif head or data:
-            write(head + data)
+            connection.transport.write(head + data)
         if last:
             self._complete()
         elif not more:

@@ -41,8 +41,8 @@ class Connection(asyncio.Protocol):
     """One client. `full` is true while its write buffer is above the high-water mark, `bell` rings when it ends."""
 
     __slots__ = (
-        "_age", "_closing", "_deferred", "_ends", "_exchange", "_fresh", "_paused", "_reader", "_rest", "_unsent", "_upgrade",
-        "bell", "full", "listener", "slot", "transport",
+        "_age", "_closing", "_deferred", "_ends", "_exchange", "_fresh", "_paused", "_reader", "_rest", "_unsent",
+        "_upgrade", "bell", "full", "listener", "slot", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -205,7 +205,7 @@ class Connection(asyncio.Protocol):
         else:
             self._next()
 
-    def write_last(self, data: bytes) -> None:
+    def write_whole(self, data: bytes) -> None:
         """Write a whole response: when the turn ends, if nothing else can come to be written before."""
         if self._rest or self._closing:
             self.transport.write(data)

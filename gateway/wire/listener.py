@@ -37,8 +37,8 @@ class Binding:
 class Listener:
     """`state` is the lifespan's, `http2` takes a transport and the bytes already read from it.
 
-    `turn` puts off small writes. `tasks` are the exchanges that run: a task is started here and here only, removes itself when it ends, lets
-    no exception escape, and is cancelled when the server has waited long enough for it.
+    `turn` puts off small writes. `tasks` are the exchanges that run: a task is started here and here only, removes
+    itself when it ends, lets no exception escape, and is cancelled when the server has waited long enough for it.
     """
 
     app: App
@@ -60,7 +60,7 @@ class Listener:
 
     def spawn(self, exchange: Coroutine[object, object, None]) -> None:
         """Run an exchange that calls `done` as its last act."""
-        self.tasks.add(self.loop.create_task(exchange))
+        self.tasks.add(self.loop.create_task(exchange, name="exchange"))  # asyncio's own names are counted
 
     def done(self) -> None:
         """The running task is an exchange that ends now."""

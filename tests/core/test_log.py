@@ -60,7 +60,7 @@ def test_a_change_that_only_reorders_gives_item_readers_nothing_but_moves_them_o
     log.append(Position("e", 2), change([2, 1], items=0), now=0.0)
     batch = log.read(1, audience("items"))
     assert batch is not None
-    assert (batch.data, batch.count, batch.offset) == (b"", 0, 2)
+    assert (batch.data, batch.messages, batch.offset) == (b"", 0, 2)
 
 
 def test_a_change_without_a_patch_is_read_as_the_state() -> None:

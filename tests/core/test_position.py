@@ -23,7 +23,10 @@ def test_nothing_but_its_string_form_is_a_position(text: str) -> None:
         assert "expected EPOCH.OFFSET" in str(error)  # noqa: PT017 - either is right, and both are checked
 
 
-@pytest.mark.parametrize("text", ["", ".", "a.", ".1", "a.1.2", "a.-1", "a.+1", "a.01", "a. 1", "a.1\n", "ä.1", "a.\uff11"])
+LOOK_ALIKES = ["", ".", "a.", ".1", "a.1.2", "a.-1", "a.+1", "a.01", "a. 1", "a.1\n", "ä.1", "a.\uff11"]
+
+
+@pytest.mark.parametrize("text", LOOK_ALIKES)
 def test_look_alikes_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a position"):
         parse_position(text)

@@ -32,11 +32,12 @@ class Asked:
 
 @dataclass(slots=True)
 class Backend:
-    """`mode` is "ok", "error" (500), "hang" (no answer), or "garbage" (no HTTP)."""
+    """`mode` is "ok", "error" (500), "hang" (no answer), or "garbage" (no HTTP); `hold` delays answers until it is set."""
 
     shirts: dict[str, list[Item]] = field(default_factory=lambda: {"": [{"id": 1, "stock": 12}]})
     mode: str = "ok"
     asked: list[Asked] = field(default_factory=list)
+    hold: asyncio.Event | None = None
     server: asyncio.Server | None = None
     port: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -68,6 +69,8 @@ class Backend:
         try:
             while asked := await _read(reader):
                 self.asked.append(asked)
+                if self.hold is not None:
+                    await self.hold.wait()
                 if self.mode == "hang":
                     await asyncio.Event().wait()
                 writer.write(b"\x00not HTTP\r\n\r\n" if self.mode == "garbage" else self._answer(asked))

@@ -45,7 +45,9 @@ async def connected(script: Script) -> AsyncIterator[tuple[Connection, Owner]]:
     async with upstream(script) as this:
         loop = asyncio.get_running_loop()
         limits = Timeouts(connect=1, response=2, idle=3)
-        _, connection = await loop.create_connection(lambda: Connection("shop", limits, owner, Turn(loop)), "127.0.0.1", this.port)
+        _, connection = await loop.create_connection(
+            lambda: Connection("shop", limits, owner, Turn(loop)), "127.0.0.1", this.port
+        )
         try:
             yield connection, owner
         finally:

@@ -285,6 +285,7 @@ async def test_continue_is_sent_when_the_body_is_wanted() -> None:
     assert (await waiting)["body"] == b"hello"
     await play.last.start(200, LENGTH)
     await play.last.body(b"hello", more=False)
+    await settle()
     assert client.answer().informational == [(100, [])]
     assert not client.line.closing
     await play.last.end()
@@ -323,6 +324,7 @@ async def test_interim_responses() -> None:
     wire.informational(102, [])
     await play.last.body(b"hello", more=False)
     wire.informational(103, [])
+    await settle()
     assert client.answer().informational == [(103, [(b"Link", b"</a.css>")]), (102, [])]
     await play.last.end()
 
