@@ -7,13 +7,14 @@ signals. This is the only place that knows all the layers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import random
 import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import TypeVar, cast
+from typing import cast
 from urllib.parse import quote
 
 from gateway.admin.accesslog import open_access_log
@@ -37,7 +38,8 @@ from gateway.wire.server import Binding, serve
 from gateway.wire.upstream import HttpUpstream
 from gateway.wire.writer import writer_for
 
-T = TypeVar("T")
+# How long requests under way may take when the gateway stops: less than the server waits for all of it (10 s).
+PATIENCE = 8.0
 
 
 class SystemClock:
@@ -159,6 +161,7 @@ class Application:
             stack.callback(self.access.close)
             for upstream in self._upstreams.values():
                 stack.push_async_callback(upstream.close)
+            stack.push_async_callback(self._finish_requests)
             stack.push_async_callback(self._live.close)
             await self._live.start()
             self.health.ready = True
@@ -166,6 +169,13 @@ class Application:
             await receive()
             self.health.draining = True
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _finish_requests(self) -> None:
+        """Let requests under way have their answers, before the upstreams are closed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while any(route.in_flight for route in self.stats.routes.values()):  # noqa: ASYNC110 - once, at the end
+                    await asyncio.sleep(0.02)
 
 
 def application() -> Application:

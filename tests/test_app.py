@@ -71,7 +71,8 @@ async def ask(app: Application, scope: Scope) -> tuple[list[Message], dict[str, 
         sent.append(message)
 
     await app(scope, inbox.get, send)
-    return sent, json.loads(sent[1]["body"] or b"{}") if len(sent) > 1 else {}
+    problem = len(sent) > 1 and sent[0]["status"] >= 400 and sent[1]["body"]
+    return sent, json.loads(problem or b"{}")
 
 
 @pytest.mark.parametrize(
@@ -157,3 +158,36 @@ def test_describe(config: str) -> None:
 def test_other_servers_find_the_configuration_by_the_environment(config: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEGATE_CONFIG", config)
     assert [str(route.path) for route in application().settings.routes] == ["/plain", "/live", "/files/**"]
+
+
+async def test_requests_under_way_are_answered_before_the_upstreams_close(tmp_path: Path) -> None:
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await go.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+        await writer.drain()
+        writer.close()
+
+    backend = await asyncio.start_server(slow, "127.0.0.1", 0)
+    port = backend.sockets[0].getsockname()[1]
+    file = tmp_path / "gateway.yaml"
+    file.write_text(CONFIG.replace("127.0.0.1:1", f"127.0.0.1:{port}"))
+    app = Application(load(str(file), {}))
+    inbox: asyncio.Queue[Message] = asyncio.Queue()
+    sent: asyncio.Queue[Message] = asyncio.Queue()
+    async with backend, asyncio.TaskGroup() as group:
+        life = group.create_task(app({"type": "lifespan"}, inbox.get, sent.put))
+        inbox.put_nowait({"type": "lifespan.startup"})
+        await sent.get()
+        request = group.create_task(ask(app, scope_of("/plain")))
+        await asked.wait()
+        inbox.put_nowait({"type": "lifespan.shutdown"})
+        while not app.health.draining:  # noqa: ASYNC110 - a few turns of the loop
+            await asyncio.sleep(0)
+        assert not life.done()
+        go.set()
+        messages, _ = await request
+        assert (messages[0]["status"], messages[1]["body"]) == (200, b"ok")

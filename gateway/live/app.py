@@ -17,7 +17,7 @@ from gateway.core.http import Request
 from gateway.core.stats import Stats, StreamStats
 from gateway.errors import ClientError
 from gateway.live.channels import SWEEP, Channels, LiveRoute
-from gateway.live.connection import Opening, StreamConnection, WriterFor
+from gateway.live.connection import LAST_BYTES, Opening, StreamConnection, WriterFor
 from gateway.live.negotiate import check_options, check_origin, mode_of, position_of, request_of
 from gateway.live.supervisor import Supervisor
 from gateway.plugin import Broker, Clock, Transport
@@ -53,6 +53,7 @@ class Live:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._supervisor = Supervisor()
+        self._pumps = Supervisor()
         self._channels = Channels(parts.broker, parts.stats, parts.clock, parts.max_channels, self._supervisor)
         self._count = 0
         self._closing = False
@@ -77,6 +78,7 @@ class Live:
         self._closing = True
         self._channels.end(RESTART)
         await self._supervisor.close()
+        await self._pumps.close(LAST_BYTES)
 
     def open(self, scope: Scope, receive: Receive, send: Send, live: LiveRoute, asked: Asked) -> StreamConnection:
         """Check the handshake and join the channel; `serve` must follow. Raises ClientError."""
@@ -127,7 +129,7 @@ class Live:
         self._parts.access.opened(f"{stream.id:x}", opening.scope, stream.channel.route, stream.transport.name)
         pump = getattr(stream.writer, "pump", None)
         if pump is not None:
-            stream.pump = self._supervisor.start(pump(), "stream pump")
+            stream.pump = self._pumps.start(pump(), "stream pump")
 
     async def _finish(self, stream: StreamConnection) -> None:
         stream.channel.ends.discard(stream.disconnect)

@@ -24,7 +24,7 @@ from gateway.plugin import Encoding, Transport
 WriterFor = Callable[[Scope, Send], Writer]
 
 # How long the last bytes of a stream may take on a server without the extension `tidegate.wire`.
-_LAST_BYTES = 5.0
+LAST_BYTES = 5.0
 
 _REFUSALS = {
     401: "the backend refused the credentials",
@@ -150,7 +150,7 @@ class StreamConnection:
         if self._subscription is not None:
             self._subscription.stop()
         if self.pump is not None:
-            await asyncio.wait([self.pump], timeout=_LAST_BYTES)
+            await asyncio.wait([self.pump], timeout=LAST_BYTES)
             self.pump.cancel()
 
     def end(self, now: float) -> StreamEnd:

@@ -28,9 +28,11 @@ class Supervisor:
         task.add_done_callback(self._ended)
         return task
 
-    async def close(self) -> None:
-        """Cancel everything and wait until it has ended."""
+    async def close(self, patience: float = 0.0) -> None:
+        """Cancel what has not ended by itself after `patience` seconds, and wait until everything has."""
         tasks = tuple(self._tasks)
+        if tasks and patience:
+            await asyncio.wait(tasks, timeout=patience)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -32,7 +32,10 @@ class Asked:
 
 @dataclass(slots=True)
 class Backend:
-    """`mode` is "ok", "error" (500), "hang" (no answer), or "garbage" (no HTTP); `hold` delays answers until it is set."""
+    """`mode` is "ok", "error" (500), "hang" (no answer), or "garbage" (no HTTP).
+
+    `hold` delays answers until it is set.
+    """
 
     shirts: dict[str, list[Item]] = field(default_factory=lambda: {"": [{"id": 1, "stock": 12}]})
     mode: str = "ok"

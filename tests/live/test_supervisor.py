@@ -36,3 +36,16 @@ async def test_close_ends_everything(caplog: pytest.LogCaptureFixture) -> None:
     await supervisor.close()
     assert (len(supervisor), ended) == (0, [True] * 3)
     assert not caplog.records
+
+
+async def test_close_may_wait_for_what_ends_by_itself() -> None:
+    ended = []
+
+    async def soon() -> None:
+        await asyncio.sleep(0)
+        ended.append("by itself")
+
+    supervisor = Supervisor()
+    supervisor.start(soon(), "quick")
+    await supervisor.close(patience=60.0)
+    assert ended == ["by itself"]
