@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.integration.processes import Process, eventually
+from tests.integration.processes import Process, come, eventually
 
 HEAD = """\
 listen: [{listen}]
@@ -77,9 +77,9 @@ class Gateway:
         eventually(look, f"a line with {fields} in the access log")
         return found[0]
 
-    def idle(self) -> None:
+    async def idle(self) -> None:
         """Wait until no client is connected, but for the one that asks."""
-        eventually(lambda: self.metrics()["tidegate_connections"] <= 1, "the last client is gone")
+        await come(lambda: self.metrics()["tidegate_connections"] <= 1, "the last client is gone")
 
 
 def write_config(folder: Path, config: str, listen: str = '"127.0.0.1:0"') -> Path:

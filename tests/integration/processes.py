@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import re
@@ -26,6 +27,11 @@ def eventually(condition: Callable[[], bool], what: str = "") -> None:
     while not condition():
         assert time.monotonic() < deadline, f"it did not come to pass: {what or condition}"
         time.sleep(0.02)
+
+
+async def come(condition: Callable[[], bool], what: str = "") -> None:
+    """Wait until the condition holds, while the test's own clients and backends go on."""
+    await asyncio.to_thread(eventually, condition, what)
 
 
 def free_port() -> int:

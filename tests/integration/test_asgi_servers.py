@@ -21,7 +21,7 @@ from tests.integration.backend import Backend
 from tests.integration.clients import Open, heard, httpx_sse, websockets_json, websockets_msgpack
 from tests.integration.frames import TEXT, frame, handshake, read_close
 from tests.integration.gateways import write_config
-from tests.integration.processes import Process, eventually, free_port, listens
+from tests.integration.processes import Process, come, free_port, listens
 from tests.integration.raw import connected
 
 CONFIG = """\
@@ -63,7 +63,7 @@ async def hosted(request: pytest.FixtureRequest, backend: Backend, tmp_path: Pat
     port = free_port()
     process = Process([sys.executable, "-P", "-m", *command(request.param, port)], {"TIDEGATE_CONFIG": str(path)})
     try:
-        await asyncio.to_thread(eventually, lambda: listens(port) or process.popen.poll() is not None)
+        await come(lambda: listens(port) or process.popen.poll() is not None)
         assert process.popen.poll() is None, process.text
         yield Hosted(request.param, process, port)
         assert "/gateway/" not in process.text, "no traceback goes through us"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import shutil
@@ -18,7 +17,7 @@ import pytest
 from tests.integration import foreign
 from tests.integration.clients import Open, Stream, heard, httpx_sse, websockets_json
 from tests.integration.conftest import Serve
-from tests.integration.processes import Process, eventually, free_port, listens
+from tests.integration.processes import Process, come, eventually, free_port, listens
 from tests.integration.raw import ask, parse, request
 from tests.integration.relay import Relay
 
@@ -148,7 +147,7 @@ async def test_unchanged_lists_are_not_sent_again(site: Site, gateway: Serve) ->
     running = gateway(site.config(site.port))
     async with websockets_json(f"{running.url}{site.path}", None, site.headers) as stream:
         await heard(stream, "snapshot")
-        await asyncio.to_thread(eventually, lambda: running.metrics()["tidegate_source_polls_total"] > 2)
+        await come(lambda: running.metrics()["tidegate_source_polls_total"] > 2)
         await stream.close()
     polls = {labels["result"]: value for name, labels, value in running.samples() if name.endswith("polls_total")}
     assert polls["not_modified"] >= 2, "the backend has ETags"

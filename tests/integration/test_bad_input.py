@@ -22,7 +22,7 @@ from tests.integration.badness import BROKEN_OFF, CONFIG, FRAMES, REQUESTS, UPST
 from tests.integration.frames import PING, PONG, frame, handshake, read_close, read_frame
 from tests.integration.gateways import Gateway, serve, write_config
 from tests.integration.lint import faults
-from tests.integration.processes import LIMIT, eventually
+from tests.integration.processes import LIMIT, come
 from tests.integration.raw import ask, connected, parse, talk
 from tests.integration.scripted import Scripted
 
@@ -200,13 +200,13 @@ async def test_a_storm_leaves_nothing_behind(running: Gateway) -> None:
         return metrics["tidegate_connections"], metrics["tidegate_streams"], running.descriptors() - pooled
 
     await storm(running.port, 1, 20)
-    await asyncio.to_thread(eventually, lambda: left()[:2] == (1, 0), "the first streams are gone")
+    await come(lambda: left()[:2] == (1, 0), "the first streams are gone")
     before = left()
     answered = await storm(running.port, 2, 600)
     assert answered > 200
-    await asyncio.to_thread(eventually, lambda: left() <= before, f"all is as before: {before}, not {left()}")
+    await come(lambda: left() <= before, f"all is as before: {before}, not {left()}")
     assert running.process.popen.poll() is None
-    await asyncio.to_thread(eventually, lambda: running.metrics()["tidegate_channels"] == 0, "polls have ended")
+    await come(lambda: running.metrics()["tidegate_channels"] == 0, "polls have ended")
 
 
 async def test_a_storm_leaves_no_task(upstream: Scripted, shared: Shared, tmp_path: Path) -> None:

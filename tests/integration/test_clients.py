@@ -13,7 +13,7 @@ from tests.integration.backend import Backend
 from tests.integration.clients import PYTHON, Open, heard
 from tests.integration.conftest import Serve
 from tests.integration.gateways import Gateway
-from tests.integration.processes import eventually
+from tests.integration.processes import come
 from tests.integration.relay import Relay
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ async def live_through(open_stream: Open, running: Gateway) -> None:
         assert second.id
         assert [int(said.id.rpartition(".")[2]) for said in (first, second) if said.id] == [2, 3]
         await stream.close()
-    running.idle()
-    eventually(lambda: len(closes(running)) == 2)
+    await running.idle()
+    await come(lambda: len(closes(running)) == 2)
     assert closes(running) in (["normal"] * 2, ["client_gone"] * 2)
     assert running.process.complained == []
 

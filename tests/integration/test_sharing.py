@@ -69,7 +69,7 @@ async def test_a_hundred_clients_cause_one_poll_per_interval(gateway: Serve, bac
         assert {poll.target for poll in polls} == {"/api/shirts"}
         for stream in streams:
             await stream.close()
-    running.idle()
+    await running.idle()
     assert running.metrics()["tidegate_streams"] == 0
 
 
