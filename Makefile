@@ -22,9 +22,9 @@ types: $(VENV)/.tests
 check: lint types test
 
 bench: $(VENV)/.tests
-	$(BIN)/python -m benchmarks.fanout --vs all
-	$(BIN)/python -m benchmarks.proxy --vs all
-	$(BIN)/python -m benchmarks.memory --vs all
+	$(BIN)/python -m benchmarks.fanout
+	$(BIN)/python -m benchmarks.proxy
+	$(BIN)/python -m benchmarks.memory
 
 clean:
 	rm -rf $(VENV) $(NODE)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,6 +7,7 @@ User-Agent is ever looked at. All output is ASCII, so that no client can end a l
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -66,12 +67,17 @@ def _query(raw: Raw) -> str:
 
 
 class JsonAccessLog:
-    """Writes to a sink; `clock` gives seconds since 1970."""
+    """Writes to a sink; `clock` gives seconds since 1970.
+
+    The lines of requests are made together when the event loop's turn ends: one after the other they cost
+    half of what they do between other work.
+    """
 
     def __init__(self, sink: Sink, clock: Callable[[], float] = time.time) -> None:
         self._sink = sink
         self._put = sink.put
         self._clock = clock
+        self._answered: list[tuple[Scope, str, int, int, float, float]] = []
         self._second = -1
         self._stamp = ""
         self._texts = Memo(_text)
@@ -84,33 +90,46 @@ class JsonAccessLog:
 
     def close(self) -> None:
         """Write what is still buffered; lines that come later are dropped."""
+        self._lines()
         self._sink.close()
 
     def request(self, scope: Scope, route: str, status: int, sent: int, seconds: float) -> None:
         """A request was answered."""
-        self._put(
-            f'{{"time":{self._now()},"kind":"request",{self._asked(scope)},"route":{self._texts[route]},'
-            f'"status":{status},"bytes":{sent},"seconds":{seconds:.6f}}}\n'
-        )
+        self._answered.append((scope, route, status, sent, seconds, self._clock()))
+        if len(self._answered) == 1:
+            try:
+                asyncio.get_running_loop().call_soon(self._lines)
+            except RuntimeError:  # no loop, no turn
+                self._lines()
+
+    def _lines(self) -> None:
+        answered, self._answered = self._answered, []
+        for scope, route, status, sent, seconds, now in answered:
+            self._put(
+                f'{{"time":{self._time(now)},"kind":"request",{self._asked(scope)},"route":{self._texts[route]},'
+                f'"status":{status},"bytes":{sent},"seconds":{seconds:.6f}}}\n'
+            )
 
     def opened(self, stream: str, scope: Scope, route: str, transport: str) -> None:
         """A stream began."""
+        self._lines()
         self._put(
-            f'{{"time":{self._now()},"kind":"open","stream":{_text(stream)},{self._asked(scope)},'
+            f'{{"time":{self._time(self._clock())},"kind":"open","stream":{_text(stream)},{self._asked(scope)},'
             f'"route":{self._texts[route]},"transport":{self._texts[transport]}}}\n'
         )
 
     def closed(self, stream: str, route: str, transport: str, end: StreamEnd) -> None:
         """A stream ended."""
+        self._lines()
         self._put(
-            f'{{"time":{self._now()},"kind":"close","stream":{_text(stream)},'
+            f'{{"time":{self._time(self._clock())},"kind":"close","stream":{_text(stream)},'
             f'"route":{self._texts[route]},"transport":{self._texts[transport]},'
             f'"code":{end.code},"reason":{self._texts[end.label]},"seconds":{end.seconds:.3f},'
             f'"messages":{end.messages},"bytes":{end.bytes},"received":{end.received}}}\n'
         )
 
-    def _now(self) -> str:
-        second, rest = divmod(int(self._clock() * 1000), 1000)
+    def _time(self, now: float) -> str:
+        second, rest = divmod(int(now * 1000), 1000)
         if second != self._second:
             self._second = second
             self._stamp = time.strftime('"%Y-%m-%dT%H:%M:%S', time.gmtime(second))

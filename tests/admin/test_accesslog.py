@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -290,3 +291,25 @@ def test_lost_lines_are_counted_and_told_to_the_log_once(caplog: pytest.LogCaptu
     assert [record.getMessage() for record in caplog.records] == [
         "access log: lines are dropped: No space left on device"
     ]
+
+
+async def test_lines_of_one_turn_are_made_together_and_in_order() -> None:
+    lines = Lines()
+    log = JsonAccessLog(lines, lambda: NOW)
+    for route in ("a", "b"):
+        log.request(request_scope(), route, 200, 1, 0.1)
+    assert lines.lines == []
+    await asyncio.sleep(0)
+    log.request(request_scope(), "c", 200, 1, 0.1)
+    log.opened("1", request_scope(), "d", "sse")
+    await asyncio.sleep(0)
+    assert [json.loads(line)["route"] for line in lines.lines] == ["a", "b", "c", "d"]
+
+
+async def test_what_waits_for_the_end_of_the_turn_is_written_on_close(tmp_path: Path) -> None:
+    log = open_access_log(str(tmp_path / "access.log"))
+    log.request(request_scope(), "a", 200, 1, 0.1)
+    log.close()
+    assert '"route":"a"' in (tmp_path / "access.log").read_text()
+    await asyncio.sleep(0)
+    assert log.dropped == 0
