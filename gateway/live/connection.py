@@ -133,6 +133,8 @@ class StreamConnection:
                 return text if text is not None else data
             if kind in ("websocket.disconnect", "http.disconnect"):
                 self._ending = self._ending or _peer_left(message)
+                if self.pump is not None:
+                    self.pump.cancel()  # nobody is left to read what it still has
                 return None
 
     def disconnect(self, disconnect: Disconnect) -> None:

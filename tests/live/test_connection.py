@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from gateway.live.connection import StreamConnection
+from gateway.testing.source import turn
+from gateway.testing.writer import ManualWriter
 from tests.live.scene import LineTransport, Scene
 
 
@@ -49,3 +53,16 @@ async def test_the_peers_code_and_reason_are_kept(scene: Scene) -> None:
         assert client.task is not None
         await client.task
         assert (scene.access.ends[-1].code, scene.access.ends[-1].label) == (code, label)
+
+
+async def test_nothing_more_is_carried_to_a_client_that_has_left(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def pump(self: ManualWriter) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(ManualWriter, "pump", pump, raising=False)
+    client = await scene.open()
+    await scene.state([])
+    await client.leave()
+    await turn()
+    assert client.task is not None
+    assert client.task.done()
