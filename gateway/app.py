@@ -31,6 +31,7 @@ from gateway.core.stats import Stats
 from gateway.errors import ClientError
 from gateway.live.app import Live, Parts
 from gateway.live.channels import live_routes
+from gateway.live.negotiate import split_query
 from gateway.plugin import Broker, Codec, Context, Options, Source, Transport
 from gateway.plugin.registry import find
 from gateway.proxy.app import Proxy
@@ -123,6 +124,7 @@ class Application:
                 asked = self._live.asked(scope, params)
                 if asked is not None:
                     return self._live.serve(self._live.open(scope, receive, send, live, asked))
+                scope["query_string"], _ = split_query(scope["query_string"])
             if scope["type"] == "websocket":
                 raise ClientError(
                     404, "not_live", "this URL is not live: it can be read, but not opened as a WebSocket"

@@ -110,6 +110,13 @@ async def test_a_head_is_answered_without_a_body(app: Application) -> None:
     assert (sent[0]["status"], sent[1]["body"]) == (404, b"")
 
 
+async def test_the_gateways_own_parameters_never_go_upstream(app: Application) -> None:
+    for path, rest in (("/live", b"a=1"), ("/plain", b"a=1&live.mode=items")):
+        scope = scope_of(path, query_string=b"a=1&live.mode=items")
+        await ask(app, scope)
+        assert scope["query_string"] == rest, "elsewhere they are the backend's"
+
+
 async def test_servers_without_raw_path_are_understood(app: Application) -> None:
     scope = scope_of("/nö where")
     del scope["raw_path"]
