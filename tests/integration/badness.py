@@ -48,6 +48,7 @@ REQUESTS: dict[str, tuple[bytes, int]] = {
     "a length and chunks": (get("Content-Length: 3", "Transfer-Encoding: chunked", method="POST") + b"0\r\n\r\n", 400),
     "chunks twice": (get("Transfer-Encoding: chunked, chunked", method="POST") + b"0\r\n\r\n", 400),
     "a fragment": (get(target="/rest/x#y"), 400),
+    "a target that is not ASCII": (get(target="/rest/x?q=\xe4"), 400),
     "dot segments": (get(target="/rest/%2e%2e/only/get"), 400),
     "a target that is none": (get(target="rest"), 400),
     "an unknown version": (head("GET /rest/x HTTP/1.9", "Host: shop"), 400),

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,32 +17,20 @@ from gateway.wire.server import Binding
 from gateway.wire.server import serve as serve_here
 from tests.integration.badness import BROKEN_OFF, CONFIG, FRAMES, REQUESTS, UPSTREAMS, get
 from tests.integration.frames import PING, PONG, frame, handshake, read_close, read_frame
-from tests.integration.gateways import Gateway, serve, write_config
+from tests.integration.gateways import Gateway, write_config
 from tests.integration.lint import faults
 from tests.integration.processes import LIMIT, come
 from tests.integration.raw import ask, connected, parse, talk
-from tests.integration.scripted import Scripted
+from tests.integration.scripted import Scripted, Shared, shared_gateway
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n[]"
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """One gateway for all cases, which is half of what they show; and where its backend is to listen."""
-
-    gateway: Gateway
-    sock: socket.socket
-
-
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
-    with closing(socket.create_server(("127.0.0.1", 0))) as sock:
-        url = f"http://127.0.0.1:{sock.getsockname()[1]}"
-        running = serve(tmp_path_factory.mktemp("gateway"), CONFIG.format(url=url))
-        try:
-            yield Shared(running, sock)
-        finally:
-            running.process.kill()
+    """One gateway for all cases, which is half of what they show."""
+    with shared_gateway(tmp_path_factory.mktemp("gateway"), CONFIG) as shared:
+        yield shared
 
 
 @pytest.fixture
