@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import IO
 
-LIMIT = 20.0  # seconds for anything here, on a busy machine
+LIMIT = 40.0  # seconds for anything here, on a busy machine
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
