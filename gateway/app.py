@@ -39,8 +39,8 @@ from gateway.wire.server import Binding, serve
 from gateway.wire.upstream import HttpUpstream
 from gateway.wire.writer import writer_for
 
-# How long requests under way may take when the gateway stops: less than the server waits for all of it (10 s).
-PATIENCE = 8.0
+# How long requests under way may take when the gateway stops: less than the server waits for all of it (7 s).
+PATIENCE = 5.0
 
 
 class SystemClock:
@@ -161,6 +161,7 @@ class Application:
         await receive()
         async with AsyncExitStack() as stack:
             stack.callback(self.access.close)
+            stack.push_async_callback(self._finish_requests)  # of those that closing the upstreams has failed
             for upstream in self._upstreams.values():
                 stack.push_async_callback(upstream.close)
             stack.push_async_callback(self._finish_requests)

@@ -119,7 +119,7 @@ class Sink:
         pending = self._queued - self._done
         if pending >= self._limit or self._closing:
             self._refused += 1
-            self._lose("the reader does not keep up")
+            self._lose("the log is closed" if self._closing else "the reader does not keep up")
             return
         self._queued += len(line)
         self._lines.append(line)

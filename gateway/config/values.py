@@ -89,6 +89,8 @@ def _template(text: str) -> str:
 def _expression(text: str) -> str:
     try:
         jmespath.compile(text)
+    except RecursionError:
+        raise ValueError("not a JMESPath expression: it is nested too deeply") from None
     except JMESPathError as error:
         reason = str(error).splitlines()[0].partition(", for expression")[0]
         reason = _PREFIX.sub("", reason).rstrip(":")

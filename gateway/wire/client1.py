@@ -128,6 +128,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close now; a call under way is forgotten, not failed."""
         self._call = None
+        self._unsent = b""
         self._release_writer()
         if self._transport is not None:
             self._transport.abort()
@@ -166,6 +167,9 @@ class Connection(asyncio.Protocol):
         call = self._call
         if call is None:
             self.abort()
+            return
+        if self._unsent:  # the request is still here: this cannot be its answer, and may be somebody else's
+            self._fail(UpstreamProtocolError("sent what nobody asked for"))
             return
         try:
             call.feed(data)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Binding", "serve"]
 
 # How long exchanges may take to end after `stop`; what is left then is cut off.
-DRAIN = 10.0
+DRAIN = 7.0
 # How long clients may take to close, once all exchanges have ended.
 _CLOSE = 3.0
 # How long tasks may take to end that were cancelled.

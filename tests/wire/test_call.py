@@ -169,3 +169,25 @@ async def test_a_head_that_does_not_come_is_counted_once() -> None:
     [(status, error)] = counted
     assert status == 0
     assert isinstance(error, UpstreamUnavailable)
+
+
+async def test_what_comes_before_the_request_is_written_is_nobodys_answer() -> None:
+    connection = Connection("shop", Timeouts(), Owner(), Turn(asyncio.get_running_loop()))
+    wire = Wire()
+    connection.connection_made(wire)
+    call = connection.ask(b"GET", b"REQUEST")
+    connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother")
+    with pytest.raises(UpstreamError, match="sent what nobody asked for"):
+        await call.head()
+    await asyncio.sleep(0)
+    assert (wire.sent, wire.aborted) == (b"", True)
+
+
+async def test_a_request_is_written_at_the_end_of_the_turn() -> None:
+    connection = Connection("shop", Timeouts(), Owner(), Turn(asyncio.get_running_loop()))
+    wire = Wire()
+    connection.connection_made(wire)
+    connection.ask(b"GET", b"REQUEST")
+    assert wire.sent == b""
+    await asyncio.sleep(0)
+    assert wire.sent == b"REQUEST"
