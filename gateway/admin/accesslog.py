@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable
 from json.encoder import encode_basestring_ascii
@@ -23,6 +24,8 @@ LONGEST = 2000  # characters kept of a path or a query: a line stays within what
 SHORT = 250  # and of a name or a header
 _KEPT = 256  # longer texts are not worth their place in a memo
 _MEMO = 2048  # entries; with _KEPT it bounds a memo to a few megabytes even when clients choose its keys
+
+_USERINFO = re.compile(rb"^([A-Za-z][A-Za-z0-9+.-]*://)[^/]*@")  # of a target that should have been a path
 
 _EMPTY = '""'
 _STREAMS = {"stdout": 1, "stderr": 2}
@@ -59,6 +62,7 @@ def _text(raw: Raw, longest: int = SHORT) -> str:
 def _path(raw: Raw) -> str:
     path = raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")
     path, mark, query = path.partition(b"?")  # of a malformed request the whole target may be all there is
+    path = _USERINFO.sub(rb"\1REDACTED@", path)
     return _text(redact_path(path) + mark + redact_query(query), LONGEST)
 
 

@@ -142,6 +142,12 @@ def test_a_malformed_target_given_as_the_path_is_redacted() -> None:
     assert fields["path"] == "/a;jsessionid=REDACTED?token=REDACTED&b=1"
 
 
+def test_a_password_in_a_malformed_target_is_redacted() -> None:
+    fields = logged(lambda log: log.request({"type": "http", "path": "http://ada:pw@shop/x?y=1"}, "", 400, 0, 0))
+    assert fields["path"] == "http://REDACTED@shop/x?y=1"
+    assert logged(lambda log: log.request(request_scope(raw_path=b"/a//b@c"), "", 200, 0, 0))["path"] == "/a//b@c"
+
+
 def test_what_is_too_long_is_cut() -> None:
     scope = request_scope(
         raw_path=b"/" + b"a" * 100_000,
