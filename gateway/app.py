@@ -12,7 +12,7 @@ import gc
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import cast
 from urllib.parse import quote
@@ -21,9 +21,10 @@ from gateway.admin.accesslog import open_access_log
 from gateway.admin.app import admin_app
 from gateway.admin.health import HealthState
 from gateway.admin.logs import logging_to
+from gateway.auth.gate import gates
 from gateway.config import load_from_environment
 from gateway.core.asgi import App, Receive, Scope, Send
-from gateway.core.http import header
+from gateway.core.http import IDENTITY, header
 from gateway.core.problem import problem
 from gateway.core.route import Match, Miss, RouteTable
 from gateway.core.settings import Gateway, PluginUse, Route
@@ -31,8 +32,8 @@ from gateway.core.stats import Stats
 from gateway.errors import ClientError
 from gateway.live.app import Live, Parts
 from gateway.live.channels import live_routes
-from gateway.live.negotiate import split_query
-from gateway.plugin import Broker, Codec, Context, Options, Source, Transport
+from gateway.live.negotiate import request_of, split_query
+from gateway.plugin import Authenticator, Broker, Codec, Context, Options, Source, Transport
 from gateway.plugin.registry import find
 from gateway.proxy.app import Proxy
 from gateway.wire.server import Binding, serve
@@ -79,15 +80,21 @@ class Application:
         self.health = HealthState()
         self.access = open_access_log(settings.access_log)
         clock = SystemClock()
-        context = Context(clock=clock, codecs=cast("dict[str, Codec]", make_all("codecs", Context(clock=clock))))
         self._upstreams = {
             name: HttpUpstream(upstream, self.stats.upstreams[name]) for name, upstream in settings.upstreams.items()
         }
+        codecs = cast("dict[str, Codec]", make_all("codecs", Context(clock=clock)))
+        context = Context(clock=clock, codecs=codecs, upstreams=self._upstreams)
         sources = {
             route.name: cast("Source", make("sources", route.live.source, context))
             for route in settings.routes
             if route.live is not None
         }
+        authenticators = {
+            name: cast("Authenticator", make("authenticators", auth.plugin, context))
+            for name, auth in settings.auth.items()
+        }
+        self._gates = gates(settings.routes, authenticators, self.stats)
         self._live_routes = live_routes(settings.routes, sources, self._upstreams)
         transports = cast("dict[str, Transport]", make_all("transports", context))
         self._live = Live(
@@ -119,19 +126,37 @@ class Application:
             return self._lifespan(receive, send)
         try:
             route, params = self._match(scope)
-            live = self._live_routes.get(route.name)
-            if live is not None:
-                asked = self._live.asked(scope, params)
-                if asked is not None:
-                    return self._live.serve(self._live.open(scope, receive, send, live, asked))
-                scope["query_string"], _ = split_query(scope["query_string"])
-            if scope["type"] == "websocket":
-                raise ClientError(
-                    404, "not_live", "this URL is not live: it can be read, but not opened as a WebSocket"
-                )
-            return self._proxy.forward(scope, receive, send, route)
+            if route.auth:
+                return self._authenticated(scope, receive, send, route, params)
+            return self._answer(scope, receive, send, route, params)
         except ClientError as error:
             return self._refuse(scope, send, error)
+
+    async def _authenticated(
+        self, scope: Scope, receive: Receive, send: Send, route: Route, params: Mapping[str, str]
+    ) -> None:
+        """Answer a client that the route's authenticators know, and nobody else."""
+        try:
+            scope[IDENTITY] = await self._gates[route.name].admit(request_of(scope, params))
+            answer = self._answer(scope, receive, send, route, params)
+        except ClientError as error:
+            answer = self._refuse(scope, send, error)
+        del scope, receive, send, params  # as in __call__
+        await answer
+
+    def _answer(
+        self, scope: Scope, receive: Receive, send: Send, route: Route, params: Mapping[str, str]
+    ) -> Awaitable[None]:
+        """From its live side or from its upstream; raises ClientError."""
+        live = self._live_routes.get(route.name)
+        if live is not None:
+            asked = self._live.asked(scope, params)
+            if asked is not None:
+                return self._live.serve(self._live.open(scope, receive, send, live, asked))
+            scope["query_string"], _ = split_query(scope["query_string"])
+        if scope["type"] == "websocket":
+            raise ClientError(404, "not_live", "this URL is not live: it can be read, but not opened as a WebSocket")
+        return self._proxy.forward(scope, receive, send, route)
 
     def _match(self, scope: Scope) -> Match[Route]:
         path = scope.get("raw_path")

@@ -76,6 +76,12 @@ def _clients(stats: Stats) -> Iterator[Metric]:
         ("reason",),
         _each({(): stats}, lambda all_: all_.refused),
     )
+    yield _counter(
+        "tidegate_auth_requests",
+        "Requests and handshakes that an authenticator was asked about, by its result.",
+        ("authenticator", "result"),
+        _each({(name,): counts for name, counts in dict(stats.auth).items()}, lambda counts: counts),
+    )
 
 
 def _requests(routes: dict[Labels, RouteStats]) -> Iterator[Metric]:

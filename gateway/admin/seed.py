@@ -11,7 +11,7 @@ from typing import get_args
 from gateway.core import codes
 from gateway.core.event import EventType
 from gateway.core.settings import Gateway
-from gateway.core.stats import RouteStats, Stats
+from gateway.core.stats import AUTH_RESULTS, RouteStats, Stats
 from gateway.errors import UpstreamError
 from gateway.plugin.source import PollResult
 
@@ -20,12 +20,15 @@ FAILURES = tuple(error.code for error in UpstreamError.__subclasses__())
 
 
 def seed(stats: Stats, settings: Gateway, transports: Collection[str]) -> None:
-    """Name every route, upstream and transport in `stats`."""
+    """Name every route, upstream, authenticator and transport in `stats`."""
     for name in settings.upstreams:
         upstream = stats.upstreams[name]
         upstream.answers[200] += 0
         for failure in FAILURES:
             upstream.failures[failure] += 0
+    for name in settings.auth:
+        for result in AUTH_RESULTS:
+            stats.auth[name][result] += 0
     for route in settings.routes:
         counted = stats.routes[route.name]
         for method in route.methods or ("GET",):

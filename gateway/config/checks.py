@@ -6,10 +6,10 @@ are told together with those of single values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from gateway.config.certificates import tls_files_load
-from gateway.config.model import Admin, BrokerKeys, LiveKeys
+from gateway.config.model import Admin, AuthKeys, BrokerKeys, LiveKeys, Section
 from gateway.config.nearest import did_you_mean, nearest
 from gateway.config.plugins import Kind, Model
 from gateway.config.routes import all_are_reached, names_differ, routes
@@ -24,14 +24,14 @@ def check(tree: Tree, model: Model) -> list[Problem]:
     live = ((path, value["live"]) for path, value in routes(tree) if "live" in value)
     for path, value in live:
         found += _one_plugin((*path, "live"), value, model.sources, "source", LiveKeys)
+    for name, value in mapping(tree.value.get("auth")).items():
+        found += _one_plugin(("auth", name), value, model.authenticators, "authenticator", AuthKeys)
     broker = tree.value.get("broker", {})
     found += _one_plugin(("broker",), broker, model.brokers, "broker", BrokerKeys)
     return [tree.problem(path, message) for path, message in found]
 
 
-def _one_plugin(
-    path: Path, value: Value, plugins: Kind, what: str, keys: type[LiveKeys | BrokerKeys]
-) -> Iterator[Finding]:
+def _one_plugin(path: Path, value: Value, plugins: Kind, what: str, keys: type[Section]) -> Iterator[Finding]:
     given = mapping(value)
     named = [name for name in given if name in plugins.options or name in plugins.broken]
     unknown = [name for name in given if name not in named and name not in keys.model_fields]
@@ -51,6 +51,16 @@ def _upstreams_exist(tree: Tree) -> Iterator[Finding]:
         name = route.get("upstream")
         if isinstance(name, str) and name and name not in known:
             yield (*path, "upstream"), f"no upstream is called {name!r}{did_you_mean(nearest(name, known))}"
+
+
+def _authenticators_exist(tree: Tree) -> Iterator[Finding]:
+    known = set(mapping(tree.value.get("auth")))
+    for path, route in routes(tree):
+        given = route.get("auth")
+        for index, name in enumerate([given] if isinstance(given, str) else listing(given)):
+            if isinstance(name, str) and name and name not in known:
+                place = (*path, "auth", index) if isinstance(given, list) else (*path, "auth")
+                yield place, f"no authenticator under auth is called {name!r}{did_you_mean(nearest(name, known))}"
 
 
 def _live_routes_allow_get(tree: Tree) -> Iterator[Finding]:
@@ -128,18 +138,27 @@ def _empty(path: Path, value: Value) -> Iterator[Finding]:
         yield path, "is empty: give a value or remove the key"
     for index, item in enumerate(listing(value)):
         yield from _empty((*path, index), item)
-    own = _OWN_KEYS.get((path[0], path[-1]))
+    own = _own_keys(path)
     for name, part in mapping(value).items():
         if own is None or name in own.model_fields:
             yield from _empty((*path, name), part)
 
 
-_OWN_KEYS: Mapping[tuple[int | str, int | str], type[LiveKeys | BrokerKeys]] = {
-    ("routes", "live"): LiveKeys,
-    ("broker", "broker"): BrokerKeys,
-}
+def _own_keys(path: Path) -> type[Section] | None:
+    """The keys beside a plugin's, where one of a mapping's keys names a plugin."""
+    match path:
+        case ("broker",):
+            return BrokerKeys
+        case ("auth", _):
+            return AuthKeys
+        case ("routes", _, "live"):
+            return LiveKeys
+    return None
+
+
 _CHECKS: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     _upstreams_exist,
+    _authenticators_exist,
     names_differ,
     all_are_reached,
     _live_routes_allow_get,

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from gateway.config.model import (
     Admin,
+    AuthKeys,
     BrokerKeys,
     ConfigKeys,
     Items,
@@ -56,6 +57,7 @@ def compile_config(config: ConfigKeys, broker: BrokerKeys, tree: Tree) -> settin
         broker=used(broker, BrokerKeys),
         upstreams={name: _upstream(name, upstream, tree) for name, upstream in config.upstreams.items()},
         routes=tuple(_route(route) for route in config.routes),
+        auth={name: settings.AuthSettings(plugin=used(auth, AuthKeys)) for name, auth in (config.auth or {}).items()},
         limits=settings.Limits(**dict(config.limits)),
         access_log=_log_file(config.access_log, tree),
         hash=hashlib.sha256(json.dumps(tree.value, sort_keys=True).encode()).hexdigest()[:16],
@@ -108,6 +110,7 @@ def _route(route: RouteKeys) -> settings.Route:
         upstream=route.upstream,
         methods=implied(route.methods or []),
         host=route.host,
+        auth=tuple(route.auth or ()),
         live=_live(route.live) if route.live else None,
     )
 

@@ -1,6 +1,6 @@
 """A file and those it includes, as one tree.
 
-`upstreams` merge by name; the routes of included files come before the including file's own, in the order
+`upstreams` and `auth` merge by name; the routes of included files come before the including file's own, in the order
 of the patterns and of the file names, so that a catch-all stands last in the main file. Everything is
 defined once: a second definition is a mistake that names the first.
 """
@@ -18,6 +18,7 @@ from gateway.errors import ConfigError, Problem
 
 # One file for each team or service; more is a pattern that caught the wrong folder.
 MAX_FILES = 200
+_BY_NAME = ("upstreams", "auth")
 
 
 def read_all(file: str, environ: Mapping[str, str]) -> tuple[Tree, list[Problem]]:
@@ -82,8 +83,8 @@ class _Reading:
     def _merge(self, tree: Tree) -> None:
         take = _Taking(tree, self.merged)
         for key, value in tree.value.items():
-            if key == "upstreams" and isinstance(value, dict):
-                self._merge_upstreams(take, value)
+            if key in _BY_NAME and isinstance(value, dict):
+                self._merge_by_name(take, key, value)
             elif key == "routes" and isinstance(value, list):
                 take.all(("routes",), ("routes",), below=False)
                 for index, route in enumerate(value):
@@ -94,16 +95,16 @@ class _Reading:
                 self._merge_key(take, key, value)
         take.finish()
 
-    def _merge_upstreams(self, take: _Taking, value: dict[str, Value]) -> None:
-        merged = self.merged.value.setdefault("upstreams", {})
-        take.all(("upstreams",), ("upstreams",), below=False)
-        for name, upstream in value.items():
-            if isinstance(merged, dict) and self._new(take, ("upstreams", name)):
-                merged[name] = upstream
-                take.all(("upstreams", name), ("upstreams", name))
+    def _merge_by_name(self, take: _Taking, key: str, value: dict[str, Value]) -> None:
+        merged = self.merged.value.setdefault(key, {})
+        take.all((key,), (key,), below=False)
+        for name, part in value.items():
+            if isinstance(merged, dict) and self._new(take, (key, name)):
+                merged[name] = part
+                take.all((key, name), (key, name))
 
     def _merge_key(self, take: _Taking, key: str, value: Value) -> None:
-        if key in ("routes", "upstreams") and take.tree.file != self.merged.file:
+        if key in ("routes", *_BY_NAME) and take.tree.file != self.merged.file:
             wanted = "a list" if key == "routes" else "a mapping"
             self._report(take.tree.mark((key,)), f"expected {wanted}, got {kind(value)}", (key,))
         elif self._new(take, (key,)):

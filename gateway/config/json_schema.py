@@ -18,7 +18,7 @@ def schema() -> dict[str, Json]:
     model = plugins.model()
     made: Node = model.config.model_json_schema()
     tidy = _tidy({key: value for key, value in made.items() if key not in ("title", "description", "required")})
-    for name, kind in (("Live", model.sources), ("Broker", model.brokers)):
+    for name, kind in (("Live", model.sources), ("Auth", model.authenticators), ("Broker", model.brokers)):
         _one_of(tidy, name, sorted(kind.options))
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Tidegate configuration", **tidy}
 
@@ -33,7 +33,8 @@ def _one_of(root: Node, name: str, plugins: list[str]) -> None:
     assert isinstance(properties, dict)
     for plugin in plugins:
         properties[plugin] = {"anyOf": [properties[plugin], {"type": "null"}]}
-    section["oneOf"] = [{"required": [plugin]} for plugin in plugins]
+    if plugins:
+        section["oneOf"] = [{"required": [plugin]} for plugin in plugins]
 
 
 def _tidy(node: Node) -> Node:

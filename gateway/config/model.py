@@ -168,6 +168,8 @@ class RouteKeys(Section):
     """only these methods; GET includes HEAD"""
     upstream: Text
     """the name of the upstream that answers"""
+    auth: Texts | None = None
+    """the authenticators that may let a client in, the first that knows it"""
     live: LiveKeys | None = None
     """makes the URL live as well: how the gateway learns of changes"""
 
@@ -178,6 +180,10 @@ def _off_or_section(value: object) -> str:
 
 class BrokerKeys(Section):
     """Exactly one key names the broker plugin."""
+
+
+class AuthKeys(Section):
+    """Exactly one key names the authenticator plugin."""
 
 
 class ConfigKeys(Section):
@@ -199,5 +205,7 @@ class ConfigKeys(Section):
     """what carries events between nodes: one plugin and its options; memory without it"""
     upstreams: dict[Name, Upstream] = Field(default={})
     """REST backends by name"""
+    auth: dict[Name, AuthKeys] | None = None
+    """who may let clients in, by name: each one plugin and its options"""
     routes: list[RouteKeys] = Field(min_length=1)
     """what answers what, the first that fits"""

@@ -8,7 +8,8 @@ from typing import Annotated, cast
 
 from pydantic import BeforeValidator, Field, create_model
 
-from gateway.config.model import BrokerKeys, ConfigKeys, LiveKeys, RouteKeys, Section
+from gateway.config.model import AuthKeys, BrokerKeys, ConfigKeys, LiveKeys, RouteKeys, Section
+from gateway.config.values import Name
 from gateway.core.settings import PluginUse
 from gateway.plugin.options import Options
 from gateway.plugin.registry import Found, find
@@ -28,17 +29,20 @@ class Model:
 
     config: type[ConfigKeys]
     sources: Kind
+    authenticators: Kind
     brokers: Kind
 
 
 def model() -> Model:
     """The model for the plugins installed now; raises ValueError when two share a name."""
-    sources, brokers = _kind(find("sources")), _kind(find("brokers"))
+    sources, authenticators, brokers = (_kind(find(kind)) for kind in ("sources", "authenticators", "brokers"))
     live = _with_one_of(LiveKeys, sources)
     broker = _with_one_of(BrokerKeys, brokers)
+    auth = _with_one_of(AuthKeys, authenticators)
     route = _with(RouteKeys, live=live | None)
-    config = _with(ConfigKeys, routes=list[route], broker=broker | None)  # type: ignore[valid-type]
-    return Model(cast("type[ConfigKeys]", config), sources, brokers)
+    sections = {"routes": list[route], "broker": broker | None, "auth": dict[Name, auth] | None}  # type: ignore[valid-type]
+    config = _with(ConfigKeys, **sections)
+    return Model(cast("type[ConfigKeys]", config), sources, authenticators, brokers)
 
 
 def used(section: Section, keys: type[Section]) -> PluginUse:

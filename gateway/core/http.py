@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.core.asgi import Header
+from gateway.core.identity import Identity
+
+IDENTITY = "tidegate.identity"
+"""Where an ASGI scope has the client's Identity, on routes with `auth`."""
 
 
 def header(headers: list[Header] | tuple[Header, ...], name: bytes) -> bytes | None:
@@ -30,7 +34,8 @@ class Request:
     """What a client asked of a live route.
 
     `target` is the encoded path and query as the upstream knows it: the gateway's own `live.*`
-    parameters are in `options` instead. `params` are the path template's, decoded.
+    parameters are in `options` instead. `params` are the path template's, decoded. `identity` is who the client is
+    on a route with `auth`; None elsewhere, and for the authenticators themselves.
     """
 
     kind: str  # "websocket" or "http"
@@ -40,6 +45,7 @@ class Request:
     params: Mapping[str, str]
     options: Mapping[str, str]
     subprotocols: tuple[str, ...] = ()
+    identity: Identity | None = None
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header; `name` in lower case."""

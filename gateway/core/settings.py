@@ -110,6 +110,13 @@ class PluginUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuthSettings:
+    """A named authenticator."""
+
+    plugin: PluginUse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSettings:
     """What makes a route live."""
 
@@ -125,13 +132,17 @@ class LiveSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A match and what answers it. `name` labels metrics and logs: the path template unless given."""
+    """A match and what answers it. `name` labels metrics and logs: the path template unless given.
+
+    `auth` names the authenticators that are asked in turn; without one everybody is let in.
+    """
 
     name: str
     path: Template
     upstream: str
     methods: frozenset[str] = frozenset()
     host: str | None = None
+    auth: tuple[str, ...] = ()
     live: LiveSettings | None = None
 
 
@@ -144,6 +155,7 @@ class Gateway:
     broker: PluginUse
     upstreams: Mapping[str, UpstreamSettings]
     routes: tuple[Route, ...]
+    auth: Mapping[str, AuthSettings] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     access_log: str = "stdout"
     hash: str = ""

@@ -17,6 +17,9 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
 OTHER = "other"
 
+# What an authenticator says: it knows the client, refuses it, sees no credentials of its kind, or can't tell.
+AUTH_RESULTS = ("accepted", "refused", "absent", "error")
+
 
 class Histogram:
     """Counts of observations by upper bound, and their sum; buckets are not cumulative here."""
@@ -125,5 +128,6 @@ class Stats:
     routes: defaultdict[str, RouteStats] = field(default_factory=lambda: defaultdict(RouteStats))
     upstreams: defaultdict[str, UpstreamStats] = field(default_factory=lambda: defaultdict(UpstreamStats))
     refused: Counts = field(default_factory=_counts)  # handshakes and requests refused, by reason
+    auth: defaultdict[str, Counts] = field(default_factory=lambda: defaultdict(_counts))  # results, by its name
     connections: int = 0  # open client sockets
     accepted: int = 0

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from urllib.parse import unquote, urlsplit
 
 from gateway.core.asgi import Scope
-from gateway.core.http import Request
+from gateway.core.http import IDENTITY, Request
 from gateway.core.position import Position, parse_position
 from gateway.core.settings import LiveSettings, Mode
 from gateway.errors import ClientError
@@ -31,6 +31,7 @@ def request_of(scope: Scope, params: Mapping[str, str]) -> Request:
         params=params,
         options=options,
         subprotocols=tuple(scope.get("subprotocols", ())),
+        identity=scope.get(IDENTITY),
     )
 
 

@@ -1,7 +1,7 @@
 """The seam: everything a plugin may import.
 
 A plugin is an object of class `Plugin` under one of the entry-point groups `tidegate.sources`,
-`tidegate.transports`, `tidegate.codecs`, `tidegate.brokers`.
+`tidegate.transports`, `tidegate.authenticators`, `tidegate.codecs`, `tidegate.brokers`.
 """
 
 from gateway.core.asgi import Header, Headers
@@ -9,14 +9,23 @@ from gateway.core.codes import BAD_MESSAGE, NORMAL, Disconnect
 from gateway.core.depth import MAX_DEPTH, too_deep
 from gateway.core.event import Change, Event, Json
 from gateway.core.http import Answer, Request
+from gateway.core.identity import Identity
 from gateway.core.pace import backoff, jittered, parse_retry_after, rest
 from gateway.core.position import Position
 from gateway.errors import ClientError, UpstreamError
+from gateway.plugin.authenticator import Authenticator
 from gateway.plugin.broker import Broker, Deliver
 from gateway.plugin.codec import Codec
 from gateway.plugin.context import Clock, Context
 from gateway.plugin.options import Duration, Options, Size
-from gateway.plugin.registry import BrokerPlugin, CodecPlugin, Plugin, SourcePlugin, TransportPlugin
+from gateway.plugin.registry import (
+    AuthenticatorPlugin,
+    BrokerPlugin,
+    CodecPlugin,
+    Plugin,
+    SourcePlugin,
+    TransportPlugin,
+)
 from gateway.plugin.source import PollResult, Publisher, Refused, Share, Source, Status, Target
 from gateway.plugin.transport import Connection, Encoding, Transport
 from gateway.plugin.upstream import Informational, StreamingUpstream, Upstream, UpstreamCall
@@ -26,6 +35,8 @@ __all__ = [
     "MAX_DEPTH",
     "NORMAL",
     "Answer",
+    "Authenticator",
+    "AuthenticatorPlugin",
     "Broker",
     "BrokerPlugin",
     "Change",
@@ -42,6 +53,7 @@ __all__ = [
     "Event",
     "Header",
     "Headers",
+    "Identity",
     "Informational",
     "Json",
     "Options",

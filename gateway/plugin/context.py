@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.plugin.codec import Codec
+from gateway.plugin.upstream import Upstream
 
 
 class Clock(Protocol):
@@ -26,7 +27,8 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The gateway's side of the seam."""
+    """The gateway's side of the seam. `upstreams` are the configuration's, by name."""
 
     clock: Clock
     codecs: Mapping[str, Codec] = field(default_factory=dict)
+    upstreams: Mapping[str, Upstream] = field(default_factory=dict)

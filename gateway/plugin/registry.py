@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
+from gateway.plugin.authenticator import Authenticator
 from gateway.plugin.broker import Broker
 from gateway.plugin.codec import Codec
 from gateway.plugin.context import Context
@@ -14,7 +15,7 @@ from gateway.plugin.options import Options
 from gateway.plugin.source import Source
 from gateway.plugin.transport import Transport
 
-KINDS = ("sources", "transports", "codecs", "brokers")
+KINDS = ("sources", "transports", "authenticators", "codecs", "brokers")
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - a plugin's options
 T_co = TypeVar("T_co", covariant=True)
@@ -30,6 +31,7 @@ class Plugin(Generic[O, T_co]):
 
 SourcePlugin = Plugin[O, Source]
 TransportPlugin = Plugin[O, Transport]
+AuthenticatorPlugin = Plugin[O, Authenticator]
 CodecPlugin = Plugin[O, Codec]
 BrokerPlugin = Plugin[O, Broker]
 
