@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -108,3 +110,12 @@ def test_files_stay_small(path: Path) -> None:
 @pytest.mark.parametrize("path", [p for p in SOURCES + modules(PLUGINS) if p.name != "__init__.py"], ids=name_of)
 def test_every_module_says_what_it_is(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text())), f"{path}: no module docstring"
+
+
+def test_what_is_installed_is_this_tree() -> None:
+    """Plugins are found by the entry points of the installation, which an editable one does not follow."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    written = {(group, *entry) for group, entries in project["entry-points"].items() for entry in entries.items()}
+    installed = {(entry.group, entry.name, entry.value) for entry in distribution("tidegate").entry_points}
+    installed = {entry for entry in installed if entry[0] != "console_scripts"}
+    assert installed == written, "entry points have changed: run `pip install --no-deps --editable .` again"

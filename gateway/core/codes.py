@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.core.event import Event
+
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:
@@ -13,6 +15,10 @@ class Disconnect:
     reason: str
     label: str
     reconnect: bool
+
+    def event(self) -> Event:
+        """The last event of a stream that has no close frame."""
+        return Event(type="close", data={"code": self.code, "reason": self.reason, "reconnect": self.reconnect})
 
 
 NORMAL = Disconnect(1000, "", "normal", True)

@@ -9,12 +9,12 @@ from gateway.core.position import Position
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
-EventType = Literal["snapshot", "patch", "created", "updated", "deleted", "notify", "status", "gap"]
+EventType = Literal["snapshot", "patch", "created", "updated", "deleted", "notify", "status", "gap", "close"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One item in a channel. `status` and `gap` are not part of the log and have no position.
+    """One item in a channel. `status`, `gap` and `close` are not part of the log and have no position.
 
     `reset` marks a snapshot sent because the client's own position could not be continued.
     """

@@ -17,7 +17,7 @@ from gateway.core.http import Request
 from gateway.core.stats import Stats, StreamStats
 from gateway.errors import ClientError
 from gateway.live.channels import SWEEP, Channels, LiveRoute
-from gateway.live.connection import LAST_BYTES, Opening, StreamConnection, WriterFor
+from gateway.live.connection import LAST_BYTES, Opening, Over, StreamConnection, WriterFor
 from gateway.live.negotiate import check_options, check_origin, mode_of, position_of, request_of
 from gateway.live.supervisor import Supervisor
 from gateway.plugin import Broker, Clock, Transport
@@ -64,10 +64,12 @@ class Live:
     def asked(self, scope: Scope, params: Mapping[str, str]) -> Asked | None:
         """Whether the request is for a stream rather than for the REST answer."""
         request = request_of(scope, params)
+        chosen, most = None, 0.0
         for transport in self._parts.transports:
-            if transport.accepts(request):
-                return Asked(request, transport)
-        return None
+            wish = transport.accepts(request)
+            if wish > most:
+                chosen, most = transport, wish
+        return Asked(request, chosen) if chosen is not None else None
 
     async def start(self) -> None:
         """Begin the upkeep of channels."""
@@ -96,6 +98,7 @@ class Live:
             since=since,
             writer_for=self._parts.writer_for,
             begun=self._begun,
+            sleep=self._parts.clock.sleep,
         )
         self._count += 1
         channel = self._channels.get(live, request)
@@ -108,6 +111,9 @@ class Live:
         try:
             await stream.ready()
             await stream.transport.serve(stream)
+        except Over as over:
+            if stream.began is None:
+                self._parts.access.request(over.scope, stream.channel.route, over.status, 0, 0.0)
         except ClientError as error:
             if stream.opening is not None:
                 await self._parts.refuse(stream.opening.scope, stream.opening.send, error)

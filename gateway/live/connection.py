@@ -7,8 +7,9 @@ connection is little more than this object, its task and its socket.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 from gateway.core.access import StreamEnd
 from gateway.core.asgi import Headers, Message, Receive, Scope, Send, Writer
@@ -16,27 +17,35 @@ from gateway.core.codes import GOING_AWAY, NORMAL, Disconnect
 from gateway.core.http import Request
 from gateway.core.position import Position
 from gateway.core.settings import Mode
-from gateway.errors import ClientError
+from gateway.live.basket import Basket
 from gateway.live.channel import Channel
+from gateway.live.race import race
+from gateway.live.refusal import ended, refused_by_backend
 from gateway.live.subscriptions import Subscription
-from gateway.plugin import Encoding, Transport
+from gateway.plugin import Collected, Encoding, Transport
 
 WriterFor = Callable[[Scope, Send], Writer]
 
 # How long the last bytes of a stream may take on a server without the extension `tidegate.wire`.
 LAST_BYTES = 5.0
 
-_REFUSALS = {
-    401: "the backend refused the credentials",
-    403: "the backend forbids this resource",
-    404: "the backend has no such resource",
-    410: "the backend says that this resource is gone",
-}
+
+# What nginx logs for a client that left before it was answered; nobody receives it.
+_CLIENT_GONE = 499
+
+
+class Over(Exception):
+    """The exchange ended with this status and without delivery: nothing is left to do but to count it."""
+
+    def __init__(self, status: int, opening: Opening) -> None:
+        super().__init__(status)
+        self.status = status
+        self.scope = opening.scope
 
 
 @dataclass(slots=True, kw_only=True)
 class Opening:
-    """What only the handshake needs. `begun` is told when delivery begins."""
+    """What only the handshake needs. `begun` is told when delivery begins; `extra` headers go with the answer."""
 
     scope: Scope
     send: Send
@@ -45,6 +54,8 @@ class Opening:
     since: Position | None
     writer_for: WriterFor
     begun: Callable[[StreamConnection, Opening], None]
+    sleep: Callable[[float], Coroutine[object, object, None]]
+    extra: Headers = field(default_factory=list)
 
 
 class StreamConnection:
@@ -56,6 +67,8 @@ class StreamConnection:
 
     __slots__ = (
         "_ending",
+        "_farewell",
+        "_gone",
         "_receive",
         "_subscription",
         "began",
@@ -78,6 +91,8 @@ class StreamConnection:
         self._receive = receive
         self.opening: Opening | None = opening
         self._ending: Disconnect | None = None
+        self._farewell = False
+        self._gone = False
         self._subscription: Subscription | None = None
         self.pump: asyncio.Task[None] | None = None
 
@@ -89,13 +104,23 @@ class StreamConnection:
         """Wait for the channel's first word from the backend; raises ClientError if it is a refusal."""
         if self.request.kind == "websocket":
             await self._receive()  # websocket.connect
-        await self.channel.ready.wait()
-        refused = self.channel.refused
-        if refused is not None:
-            status = refused.status if refused.status in _REFUSALS else 404
-            raise ClientError(status, "upstream_refused", _REFUSALS[status]).with_headers(*refused.headers)
+        if not self.channel.ready.is_set():
+            await race(self.channel.ready.wait(), self._left())
+        self._check()
+
+    def _check(self) -> None:
+        """Raises ClientError or Over when there is nothing to go on with."""
+        if self._gone:
+            raise Over(_CLIENT_GONE, self._handshake())
+        if self.channel.refused is not None:
+            raise refused_by_backend(self.channel.refused)
         if self._ending is not None:
-            raise ClientError(503, "closing", self._ending.reason).with_headers((b"retry-after", b"1"))
+            raise ended(self._ending)
+
+    async def _left(self) -> None:
+        """Wait until the client has gone."""
+        while await self.receive() is not None:
+            pass
 
     async def accept(self, subprotocol: str | None) -> None:
         opening = self._handshake()
@@ -104,8 +129,40 @@ class StreamConnection:
 
     async def respond(self, status: int, headers: Headers) -> None:
         opening = self._handshake()
-        await opening.send({"type": "http.response.start", "status": status, "headers": headers})
+        if opening.request.method == "HEAD":
+            await self.answer(status, headers, b"")
+            raise Over(status, opening)
+        start = {"type": "http.response.start", "status": status, "headers": [*headers, *opening.extra]}
+        await opening.send(start)
         self.writer = opening.writer_for(opening.scope, opening.send)
+
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        opening = self._handshake()
+        if opening.request.method != "HEAD":  # which has no body, and whose stream would have had no length
+            headers = [*headers, (b"content-length", b"%d" % len(body))]
+        self.opening = None
+        with suppress(OSError):  # ASGI 3.0: how `send` says that the client is gone
+            start = {"type": "http.response.start", "status": status, "headers": [*headers, *opening.extra]}
+            await opening.send(start)
+            await opening.send({"type": "http.response.body", "body": body})
+
+    async def collect(self, encoding: Encoding, wait: float) -> Collected:
+        opening, basket, since = self._handshake(), Basket(), self._handshake().since
+        opening.begun(self, opening)
+        self.writer = basket
+        subscription = self.channel.subscribe(encoding, opening.mode, self.transport.name, basket, self.disconnect)
+        self._subscription = subscription
+        # To be told of bad news at once, over and over, would be a busy loop: it waits for the end of the wait.
+        subscription.start(since, told=since is not None)
+        if wait > 0 and not basket.filled.is_set():
+            await race(basket.filled.wait(), opening.sleep(wait), self._left())
+        subscription.stop()
+        self._check()
+        if not basket.full:
+            subscription.remind()
+        log = self.channel.log
+        reached = Position(log.head.epoch, subscription.offset) if log.has_state or since is None else since
+        return Collected(basket.data, reached)
 
     def deliver(self, encoding: Encoding, *, preamble: bytes = b"") -> None:
         opening, writer = self._handshake(), self.writer
@@ -115,12 +172,14 @@ class StreamConnection:
         opening.begun(self, opening)
         if preamble:
             writer.write(writer.framing(encoding.kind)(preamble))
-        if self._ending is not None:
-            writer.close(self._ending.code, self._ending.reason)
-            return
         subscribe = self.channel.subscribe
-        self._subscription = subscribe(encoding, opening.mode, self.transport.name, writer, self.disconnect)
-        self._subscription.start(opening.since)
+        subscription = subscribe(encoding, opening.mode, self.transport.name, writer, self.disconnect)
+        self._subscription = subscription
+        self._farewell = encoding.kind == "body"  # HTTP has no close code: the last event says it
+        if self._ending is not None:
+            self._close(self._ending)
+        else:
+            subscription.start(opening.since)
 
     async def receive(self) -> str | bytes | None:
         while True:
@@ -132,6 +191,7 @@ class StreamConnection:
                 data: bytes = message.get("bytes") or b""
                 return text if text is not None else data
             if kind in ("websocket.disconnect", "http.disconnect"):
+                self._gone = True
                 self._ending = self._ending or _peer_left(message)
                 if self.pump is not None:
                     self.pump.cancel()  # nobody is left to read what it still has
@@ -141,10 +201,17 @@ class StreamConnection:
         if self._ending is not None:
             return
         self._ending = disconnect
-        if self._subscription is not None:
-            self._subscription.stop()
-        if self.writer is not None and self.opening is None:
-            self.writer.close(disconnect.code, disconnect.reason)
+        self._close(disconnect)
+
+    def _close(self, ending: Disconnect) -> None:
+        """End delivery, if it has begun."""
+        subscription, writer = self._subscription, self.writer
+        if subscription is None or writer is None:
+            return
+        subscription.stop()
+        if self._farewell and ending is not NORMAL:
+            writer.write(subscription.group.audience.render(ending.event()))
+        writer.close(ending.code, ending.reason)
 
     async def finish(self) -> None:
         """The transport is done: end what is still open."""

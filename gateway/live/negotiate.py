@@ -16,7 +16,7 @@ from gateway.core.position import Position, parse_position
 from gateway.core.settings import LiveSettings, Mode
 from gateway.errors import ClientError
 
-_OPTIONS = ("live.since", "live.mode")
+_OPTIONS = ("live.since", "live.mode", "live.wait")
 
 
 def request_of(scope: Scope, params: Mapping[str, str]) -> Request:

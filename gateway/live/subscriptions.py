@@ -100,13 +100,23 @@ class Subscription:
             size += self.group.bytes - self._base[1]
         return messages, size
 
-    def start(self, since: Position | None) -> None:
-        """Send the first bytes and follow from there."""
+    @property
+    def offset(self) -> int:
+        """How far it has been sent the log."""
+        return self._offset if self._base is None else self.group.offset
+
+    def start(self, since: Position | None, *, told: bool = False) -> None:
+        """Send the first bytes and follow from there; who was `told` hears of the status when it changes."""
         self.writer.on_flow(self._full, self._drained)
         first = join(self._feed.log, self.group.audience, since)
         self._send(first)
-        self._status = None if self._feed.failing else self._feed.status
+        self._status = self._feed.status if told or not self._feed.failing else None
         self._follow()
+
+    def remind(self) -> None:
+        """Send the status, if there ever was one."""
+        self._status = None
+        self._tell_status()
 
     def stop(self) -> None:
         """Receive nothing more."""

@@ -4,6 +4,7 @@ A plugin is an object of class `Plugin` under one of the entry-point groups `tid
 `tidegate.transports`, `tidegate.authenticators`, `tidegate.codecs`, `tidegate.brokers`.
 """
 
+from gateway.core.accept import wish
 from gateway.core.asgi import Header, Headers
 from gateway.core.codes import BAD_MESSAGE, NORMAL, Disconnect
 from gateway.core.depth import MAX_DEPTH, too_deep
@@ -27,7 +28,7 @@ from gateway.plugin.registry import (
     TransportPlugin,
 )
 from gateway.plugin.source import PollResult, Publisher, Refused, Share, Source, Status, Target
-from gateway.plugin.transport import Connection, Encoding, Transport
+from gateway.plugin.transport import Collected, Connection, Encoding, Transport
 from gateway.plugin.upstream import Informational, StreamingUpstream, Upstream, UpstreamCall
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Clock",
     "Codec",
     "CodecPlugin",
+    "Collected",
     "Connection",
     "Context",
     "Deliver",
@@ -80,4 +82,5 @@ __all__ = [
     "parse_retry_after",
     "rest",
     "too_deep",
+    "wish",
 ]

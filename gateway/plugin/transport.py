@@ -10,6 +10,7 @@ from gateway.core.asgi import Headers
 from gateway.core.codes import Disconnect
 from gateway.core.event import Event
 from gateway.core.http import Request
+from gateway.core.position import Position
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -17,8 +18,9 @@ class Encoding:
     """How events become bytes for one audience.
 
     Compared by identity: the bytes of an event are made once per Encoding and shared by its receivers,
-    so a transport makes one per codec when it starts, never one per connection. `kind` is the framing
-    of `Writer.framing`; `heartbeat` a payload for quiet times, where the transport needs one.
+    so a transport makes one per codec when it starts, never one per connection. `kind` is the framing:
+    "text" or "binary" for WebSocket, "body" for HTTP; `heartbeat` a payload for quiet times, where the transport
+    needs one. HTTP has no close code: there the last event is of type `close`.
     """
 
     encode: Callable[[Event], bytes]
@@ -26,8 +28,19 @@ class Encoding:
     heartbeat: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What there is for a client that polls: the encodings of its events joined, and the position after them."""
+
+    data: bytes
+    next: Position
+
+
 class Connection(Protocol):
-    """One client exchange, as a transport sees it."""
+    """One client exchange, as a transport sees it.
+
+    A stream is `accept` or `respond`, then `deliver`, then `receive` until None. A poll is `collect`, then `answer`.
+    """
 
     @property
     def request(self) -> Request: ...
@@ -36,10 +49,20 @@ class Connection(Protocol):
         """Complete a WebSocket handshake."""
 
     async def respond(self, status: int, headers: Headers) -> None:
-        """Begin a streaming HTTP response."""
+        """Begin a streaming HTTP response. A HEAD request is over with it: this does not return."""
 
     def deliver(self, encoding: Encoding, *, preamble: bytes = b"") -> None:
         """From now on events flow to the client, after `preamble` (a payload). Call once, after accept or respond."""
+
+    async def collect(self, encoding: Encoding, wait: float) -> Collected:
+        """What comes after the client's position: at once if there is something, else within `wait` seconds.
+
+        At most one write's worth; nothing when the wait ends. The encoding is of kind "body", without heartbeat.
+        Raises ClientError when the stream ends meanwhile.
+        """
+
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """Answer whole, in place of a stream; `content-length` is added."""
 
     async def receive(self) -> str | bytes | None:
         """The client's next message; None when it has gone or was disconnected. Cancel-safe."""
@@ -55,12 +78,16 @@ class Transport(Protocol):
     def name(self) -> str:
         """The metric label."""
 
-    def accepts(self, request: Request) -> bool:
-        """Whether the client asks for this transport; exactly one transport should say yes."""
+    def accepts(self, request: Request) -> float:
+        """How much the client asks for this transport: 0 not at all, up to 1 (see `gateway.plugin.wish`).
+
+        Called for every request to a live route, so it costs little. The highest carries the client; of equals,
+        the first by name.
+        """
 
     async def serve(self, connection: Connection) -> None:
-        """Carry one connection: accept or respond, deliver, then receive until None. Returning ends it.
+        """Carry one connection. Returning ends it; at any await it may be cancelled, or end by an exception.
 
-        May be cancelled at any await. Raising ClientError before accept or respond refuses with its
-        status; after it, closes with its close code and text.
+        Raising ClientError before accept, respond or answer refuses with its status; after it, closes with its
+        close code and text.
         """

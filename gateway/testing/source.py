@@ -44,7 +44,7 @@ class ScriptedSource:
         await turn()
 
 
-async def turn(times: int = 5) -> None:
+async def turn(times: int = 15) -> None:
     """Let everything that is ready run: a few turns of the loop, no time."""
     for _ in range(times):
         await asyncio.sleep(0)

@@ -198,6 +198,62 @@ async def httpx_sse(url: str, since: str | None = None, headers: Headers = NO_HE
         yield Events(response.aiter_lines(), response.aclose)
 
 
+class _Lines:
+    """One event a line; empty lines are heartbeats."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self._lines = response.aiter_lines()
+
+    async def event(self) -> Said:
+        async for line in self._lines:
+            if line:
+                return of_envelope(json.loads(line))
+        raise EOFError("the stream ended")
+
+    async def close(self) -> None:
+        await self._response.aclose()
+
+
+@asynccontextmanager
+async def httpx_ndjson(url: str, since: str | None = None, headers: Headers = NO_HEADERS) -> AsyncIterator[Stream]:
+    asked = {"Accept": "application/x-ndjson", **headers}
+    async with (
+        httpx.AsyncClient(timeout=LIMIT, trust_env=False) as client,
+        client.stream("GET", at(url, since), headers=asked) as response,
+    ):
+        assert response.headers["content-type"] == "application/x-ndjson"
+        yield _Lines(response)
+
+
+class _Polls:
+    """A long poll after the other."""
+
+    def __init__(self, client: httpx.AsyncClient, url: str, since: str | None, headers: Headers) -> None:
+        self._client, self._url, self._headers = client, url, headers
+        self.next = since
+        self._said: list[Said] = []
+
+    async def event(self) -> Said:
+        while not self._said:
+            answer = await self._client.get(at(self._url, self.next), headers={"Prefer": "wait=10", **self._headers})
+            assert answer.status_code == 200, answer.text
+            assert answer.headers["preference-applied"] == "wait=10"
+            body = answer.json()
+            self.next = body["next"]
+            self._said = [of_envelope(event) for event in body["events"]]
+        return self._said.pop(0)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+@asynccontextmanager
+async def httpx_polls(url: str, since: str | None = None, headers: Headers = NO_HEADERS) -> AsyncIterator[Stream]:
+    async with httpx.AsyncClient(timeout=LIMIT, trust_env=False) as client:
+        yield _Polls(client, url, since, headers)
+
+
 @asynccontextmanager
 async def curl_sse(url: str, since: str | None = None, headers: Headers = NO_HEADERS) -> AsyncIterator[Stream]:
     curl = shutil.which("curl") or pytest.skip("needs curl")
@@ -231,5 +287,14 @@ PYTHON: dict[str, Open] = {
     "aiohttp": aiohttp_ws,
     "aiohttp-sse": aiohttp_sse,
     "httpx-sse": httpx_sse,
+    "httpx-ndjson": httpx_ndjson,
     "curl-sse": curl_sse,
+}
+
+# One client for each built-in transport.
+TRANSPORTS: dict[str, Open] = {
+    "websocket": websockets_json,
+    "sse": httpx_sse,
+    "ndjson": httpx_ndjson,
+    "long_poll": httpx_polls,
 }

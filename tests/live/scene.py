@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import cast
 
 from gateway.core.access import StreamEnd
 from gateway.core.asgi import Message, Scope, Send
@@ -14,7 +15,7 @@ from gateway.core.stats import Stats
 from gateway.errors import ClientError
 from gateway.live.app import Live, Parts
 from gateway.live.channels import LiveRoute
-from gateway.plugin import Connection, Context, Encoding, Event, Request
+from gateway.plugin import Codec, Connection, Context, Encoding, Event, Request, Transport
 from gateway.plugin.registry import find
 from gateway.testing.clock import ManualClock
 from gateway.testing.source import ScriptedSource, turn
@@ -60,6 +61,11 @@ class Client:
     def status(self) -> int | None:
         return self.sent[0]["status"] if self.sent else None
 
+    @property
+    def body(self) -> bytes:
+        """What was answered whole."""
+        return b"".join(message.get("body", b"") for message in self.sent[1:])
+
     def heard(self) -> list[Json]:
         """The ids of events heard since the last call; the type of those without."""
         lines = [line for line in self.writer.take().splitlines() if line.startswith(b"{")]
@@ -88,6 +94,14 @@ class Log:
         self.ends.append(end)
 
 
+def installed(name: str, clock: ManualClock) -> Transport:
+    """An installed transport with its defaults."""
+    json_codec = find("codecs")["json"].load()
+    codec = cast("Codec", json_codec.make(json_codec.options(), Context(clock=clock)))
+    plugin = find("transports")[name].load()
+    return cast("Transport", plugin.make(plugin.options(), Context(clock=clock, codecs={"json": codec})))
+
+
 class Scene:
     """The live side of one route, `/shirts`."""
 
@@ -110,7 +124,7 @@ class Scene:
         self.live = Live(
             Parts(
                 broker=broker.make(broker.options(), Context(clock=self.clock)),  # type: ignore[arg-type]
-                transports=(LineTransport(),),
+                transports=(LineTransport(), *(installed(name, self.clock) for name in ("long_poll", "sse"))),
                 writer_for=lambda scope, send: scope["writer"],
                 clock=self.clock,
                 stats=self.stats,
@@ -123,16 +137,18 @@ class Scene:
     async def _refuse(self, scope: Scope, send: Send, error: ClientError) -> None:
         self.refused.append(error)
 
-    async def open(self, query: str = "", token: str = "", target: str = "/shirts", kind: str = "http") -> Client:
+    async def open(
+        self, query: str = "", token: str = "", kind: str = "http", accept: str = "lines", method: str = "GET"
+    ) -> Client:
         """A client opens the stream; raises ClientError when it is refused at once."""
         client = Client()
         scope = {
             "type": kind,
-            "method": "GET",
+            "method": method,
             "scheme": "http",
-            "raw_path": target.encode(),
+            "raw_path": b"/shirts",
             "query_string": query.encode(),
-            "headers": [(b"accept", b"lines"), (b"authorization", token.encode())],
+            "headers": [(b"accept", accept.encode()), (b"authorization", token.encode())],
             "writer": client.writer,
         }
         asked = self.live.asked(scope, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
@@ -10,7 +11,7 @@ from gateway.core.codes import FORBIDDEN, INTERNAL, NO_CHANNEL, NORMAL, RESTART,
 from gateway.errors import ClientError
 from gateway.plugin import Publisher, Refused, Status
 from gateway.testing.source import Step, turn
-from tests.live.scene import Scene
+from tests.live.scene import Client, Scene
 
 
 def refuse(status: int) -> Step:
@@ -228,3 +229,164 @@ async def test_a_crashing_source_is_started_again_and_subscribers_keep_their_dat
     assert len(scene.source.started) == 2
     await scene.state([{"id": 1}, {"id": 2}])
     assert len(client.heard()) == 1
+
+
+async def poll(scene: Scene, since: str = "", wait: int = 10) -> Client:
+    return await scene.open(f"live.wait={wait}" + (f"&live.since={since}" if since else ""), accept="*/*")
+
+
+def answer(client: Client) -> tuple[list[str], str]:
+    """The ids (or types) of a long poll's events, and where it goes on."""
+    assert client.status == 200
+    assert dict(client.sent[0]["headers"])[b"content-length"] == b"%d" % len(client.body)
+    body = json.loads(client.body)
+    return [event.get("id", event["type"]) for event in body["events"]], body["next"]
+
+
+async def test_a_poll_is_answered_at_once_when_there_is_something(scene: Scene) -> None:
+    first = await poll(scene)
+    await scene.state([{"id": 1}])
+    events, position = answer(first)
+    assert events == [position]
+    await scene.state([{"id": 1}, {"id": 2}])
+    await scene.state([{"id": 1}, {"id": 2}, {"id": 3}])
+    events, after = answer(await poll(scene, position))
+    assert [event.split(".")[1] for event in events] == ["2", "3"]
+    assert after == events[-1]
+
+
+async def test_a_poll_at_the_head_waits_and_nothing_is_lost_between_two(scene: Scene) -> None:
+    first = await poll(scene)
+    await scene.state([{"id": 1}])
+    heard, position = answer(first)
+    for number in range(2, 6):
+        waiting = await poll(scene, position)
+        assert waiting.status is None
+        await scene.state([{"id": n} for n in range(1, number + 1)])
+        events, position = answer(waiting)
+        heard += events
+        await scene.state([{"id": n, "again": True} for n in range(1, number + 1)])  # nobody polls now
+        events, position = answer(await poll(scene, position))
+        heard += events
+    assert len(heard) == len(set(heard))
+    offsets = [int(event.split(".")[1]) for event in heard]
+    assert offsets == list(range(1, offsets[-1] + 1))
+
+
+async def test_a_poll_ends_with_its_wait_and_keeps_its_place(scene: Scene) -> None:
+    first = await poll(scene)
+    await scene.state([{"id": 1}])
+    _, position = answer(first)
+    waiting = await poll(scene, position)
+    scene.clock.advance(9)
+    await turn()
+    assert waiting.status is None
+    scene.clock.advance(1)
+    await turn()
+    assert answer(waiting) == ([], position)
+    assert answer(await poll(scene, position, wait=0)) == ([], position)
+
+
+async def test_a_poll_from_elsewhere_is_sent_the_state_and_told_so(scene: Scene) -> None:
+    await scene.open()
+    await scene.state([{"id": 1}])
+    client = await poll(scene, "other.12")
+    [event] = json.loads(client.body)["events"]
+    assert (event["type"], event["reset"]) == ("snapshot", True)
+
+
+async def test_bad_news_is_told_once_a_wait_and_not_in_a_circle(scene: Scene) -> None:
+    first = await poll(scene)
+    await scene.source.do(status_of(Status(state="error", reason="down")))
+    events, position = answer(first)
+    assert events == ["status"]
+    waiting = await poll(scene, position)
+    assert waiting.status is None
+    scene.clock.advance(10)
+    await turn()
+    assert answer(waiting) == (["status"], position)
+    waiting = await poll(scene, position)
+    await scene.state([{"id": 1}])
+    events, position = answer(waiting)
+    assert events == [position]
+    waiting = await poll(scene, position)
+    await scene.source.do(status_of(Status(state="ok")))
+    assert answer(waiting)[0] == ["status"]
+
+
+async def test_a_position_of_a_stream_that_has_no_state_yet_is_kept(scene: Scene) -> None:
+    await scene.open()
+    await scene.source.do(status_of(Status(state="error", reason="down")))
+    assert answer(await poll(scene, "other.12", wait=0)) == (["status"], "other.12")
+
+
+@pytest.mark.parametrize(("status", "answered"), [(401, 401), (403, 403), (404, 404), (410, 410)])
+async def test_a_waiting_poll_is_refused_as_a_request_is(scene: Scene, status: int, answered: int) -> None:
+    first = await poll(scene)
+    await scene.state([])
+    await poll(scene, answer(first)[1])
+    await scene.source.do(refuse(status))
+    await turn()
+    assert scene.refused[-1].status == answered
+    assert scene.access.ends[-1].label != "normal"
+
+
+async def test_a_waiting_poll_is_sent_away_when_the_gateway_ends(scene: Scene) -> None:
+    first = await poll(scene)
+    await scene.state([])
+    await poll(scene, answer(first)[1])
+    await scene.live.close()
+    await turn()
+    assert (scene.refused[-1].status, scene.refused[-1].headers) == (503, ((b"retry-after", b"1"),))
+
+
+async def test_a_poll_that_is_cut_leaves_nothing_behind(scene: Scene) -> None:
+    first = await poll(scene)
+    await scene.state([])
+    waiting = await poll(scene, answer(first)[1])
+    await waiting.leave()
+    assert waiting.task is not None
+    assert waiting.task.done()
+    assert scene.access.ends[-1].label == "client_gone"
+    stats = scene.stats.routes["shirts"].streams["long_poll"]
+    assert (stats.open, stats.opened, stats.messages) == (0, 2, 1)
+
+
+async def test_a_client_that_leaves_while_the_backend_hangs_is_let_go(scene: Scene) -> None:
+    for kind in ("http", "websocket"):
+        client = await scene.open(kind=kind)
+        if kind == "websocket":
+            client.inbox.put_nowait({"type": "websocket.connect"})
+            await turn()
+        await client.leave()
+        assert client.task is not None
+        assert client.task.done()
+        assert client.sent == []
+    assert scene.access.lines == [("request", "shirts", "499")] * 2
+    assert scene.access.ends == []
+
+
+async def test_a_stream_over_http_is_told_why_it_ends(scene: Scene) -> None:
+    client = await scene.open(accept="text/event-stream")
+    await scene.state([])
+    client.writer.take()
+    await scene.live.close()
+    data = b'{"code":1012,"reason":"the gateway restarts, reconnect with jitter","reconnect":true}'
+    assert client.writer.take() == b"event: close\ndata: " + data + b"\n\n"
+
+
+async def test_a_head_is_answered_with_the_streams_headers_alone(scene: Scene) -> None:
+    client = await scene.open(accept="text/event-stream", method="HEAD")
+    await scene.state([])
+    start, body = client.sent
+    assert (start["status"], dict(start["headers"])[b"content-type"]) == (200, b"text/event-stream")
+    assert b"content-length" not in dict(start["headers"])
+    assert body == {"type": "http.response.body", "body": b""}
+    assert scene.access.lines == [("request", "shirts", "200")]
+
+
+async def test_the_most_wanted_transport_carries(scene: Scene) -> None:
+    client = await scene.open("live.wait=5", accept="text/event-stream")
+    await scene.state([])
+    assert scene.access.lines[0][3] == "sse"
+    await client.leave()

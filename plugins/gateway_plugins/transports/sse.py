@@ -18,6 +18,7 @@ from gateway.plugin import (
     Plugin,
     Request,
     TransportPlugin,
+    wish,
 )
 
 # no-store: each client's stream is its own; x-accel-buffering: nginx would hold events back
@@ -38,17 +39,17 @@ class ServerSentEvents:
     """The transport."""
 
     name = "sse"
+    media_type = "text/event-stream"
 
     def __init__(self, options: SseOptions, context: Context) -> None:
         self._retry = options.retry
         self._random = context.clock.random
         self._encoding = _encoding(context.codecs["json"])
 
-    def accepts(self, request: Request) -> bool:
-        if request.kind != "http" or request.method != "GET":
-            return False
-        accept = request.header(b"accept")
-        return accept is not None and b"text/event-stream" in accept.lower()
+    def accepts(self, request: Request) -> float:
+        if request.kind != "http" or request.method not in ("GET", "HEAD"):
+            return 0
+        return wish(request, b"text/event-stream")
 
     async def serve(self, connection: Connection) -> None:
         await connection.respond(200, _HEADERS)
@@ -66,8 +67,4 @@ def _encoding(codec: Codec) -> Encoding:
     return Encoding(encode=encode, kind="body", heartbeat=b":\n\n")
 
 
-def _make(options: SseOptions, context: Context) -> ServerSentEvents:
-    return ServerSentEvents(options, context)
-
-
-plugin: TransportPlugin[SseOptions] = Plugin(SseOptions, _make)
+plugin: TransportPlugin[SseOptions] = Plugin(SseOptions, ServerSentEvents)

@@ -36,7 +36,7 @@ class WebSocket:
     def __init__(self, context: Context) -> None:
         self._encodings = {name: _encoding(codec) for name, codec in context.codecs.items()}
 
-    def accepts(self, request: Request) -> bool:
+    def accepts(self, request: Request) -> float:
         return request.kind == "websocket"
 
     async def serve(self, connection: Connection) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.plugin import Codec, Context, Disconnect, Encoding, Event, Headers, Json, Request
+from gateway.plugin import Codec, Collected, Context, Disconnect, Encoding, Event, Headers, Json, Position, Request
 from gateway.plugin.registry import find
 from gateway.testing.clock import ManualClock
 
@@ -16,14 +16,22 @@ def context() -> Context:
     return Context(clock=clock, codecs=codecs)
 
 
-def request(kind: str = "http", method: str = "GET", accept: str = "", subprotocols: tuple[str, ...] = ()) -> Request:
+def request(
+    kind: str = "http",
+    method: str = "GET",
+    accept: str = "",
+    subprotocols: tuple[str, ...] = (),
+    prefer: str = "",
+    wait: str | None = None,
+) -> Request:
+    headers = {b"accept": accept.encode(), b"prefer": prefer.encode()}
     return Request(
         kind=kind,
         method=method,
         target=b"/x",
-        headers=((b"accept", accept.encode()),) if accept else (),
+        headers=tuple((name, value) for name, value in headers.items() if value),
         params={},
-        options={},
+        options={"live.wait": wait} if wait is not None else {},
         subprotocols=subprotocols,
     )
 
@@ -38,6 +46,9 @@ class FakeConnection:
         self.encoding: Encoding | None = None
         self.preamble = b""
         self.disconnected: list[Disconnect] = []
+        self.events: list[Event] = []  # for a poll
+        self.waited: float | None = None
+        self.answered: list[tuple[int, Headers, bytes]] = []
         self._script = list(script)
 
     async def accept(self, subprotocol: str | None) -> None:
@@ -48,6 +59,13 @@ class FakeConnection:
 
     def deliver(self, encoding: Encoding, *, preamble: bytes = b"") -> None:
         self.encoding, self.preamble = encoding, preamble
+
+    async def collect(self, encoding: Encoding, wait: float) -> Collected:
+        self.waited = wait
+        return Collected(b"".join(map(encoding.encode, self.events)), Position("e", 7))
+
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        self.answered.append((status, headers, body))
 
     async def receive(self) -> str | bytes | None:
         return self._script.pop(0) if self._script else None

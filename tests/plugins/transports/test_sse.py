@@ -34,13 +34,14 @@ async def test_an_event_is_its_position_type_and_data() -> None:
     [
         ("GET", "text/event-stream", True),
         ("GET", "Text/Event-Stream; q=1, */*", True),
+        ("GET", "text/event-stream;q=0", False),
         ("GET", "application/json", False),
         ("GET", "", False),
         ("POST", "text/event-stream", False),
-        ("HEAD", "text/event-stream", False),
+        ("HEAD", "text/event-stream", True),
     ],
 )
-def test_it_accepts_gets_that_ask_for_events(method: str, accept: str, accepted: bool) -> None:
+def test_it_accepts_reads_that_ask_for_events(method: str, accept: str, accepted: bool) -> None:
     transport = plugin.make(SseOptions(), context())
-    assert transport.accepts(request(method=method, accept=accept)) is accepted
+    assert bool(transport.accepts(request(method=method, accept=accept))) is accepted
     assert not transport.accepts(request("websocket", accept=accept))
