@@ -19,16 +19,18 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.utils import floatToGoString
 
 from gateway import __version__
-from gateway.core.stats import METHODS, OTHER, Histogram, RouteStats, Stats, StreamStats, UpstreamStats
+from gateway.core.stats import METHODS, OTHER, Histogram, RouteStats, Stats, StreamStats, TlsStats, UpstreamStats
 
 Labels = tuple[str, ...]
 Row = tuple[Labels, float]
+Numbers = Mapping[str, int] | Mapping[int, int] | Mapping[str, float]
 S = TypeVar("S")
 V = TypeVar("V")
 
 ROUTE = ("route",)
 STREAM = ("transport", "route")
 UPSTREAM = ("upstream",)
+LISTEN = ("listen",)
 
 
 def registry(stats: Stats, config_hash: str, lost_lines: Callable[[], int]) -> CollectorRegistry:
@@ -60,6 +62,7 @@ class StatsCollector(Collector):
             self._lost_lines(),
         )
         yield from _clients(self._stats)
+        yield from _tls({(address,): tls for address, tls in dict(self._stats.tls).items()})
         routes: dict[Labels, RouteStats] = {(name,): route for name, route in dict(self._stats.routes).items()}
         yield from _requests(routes)
         yield from _streams(_by_transport(routes))
@@ -81,6 +84,30 @@ def _clients(stats: Stats) -> Iterator[Metric]:
         "Requests and handshakes that an authenticator was asked about, by its result.",
         ("authenticator", "result"),
         _each({(name,): counts for name, counts in dict(stats.auth).items()}, lambda counts: counts),
+    )
+
+
+def _tls(listeners: dict[Labels, TlsStats]) -> Iterator[Metric]:
+    yield _counter(
+        "tidegate_tls_handshakes", "TLS handshakes completed.", LISTEN, _one(listeners, lambda it: it.handshakes)
+    )
+    yield _counter(
+        "tidegate_tls_handshake_failures",
+        "TLS handshakes that failed, by reason.",
+        (*LISTEN, "reason"),
+        _each(listeners, lambda it: it.failures),
+    )
+    yield _gauge(
+        "tidegate_tls_cert_not_after_seconds",
+        "When a certificate ends to be valid, in seconds since 1970.",
+        (*LISTEN, "cert"),
+        _each(listeners, lambda it: it.not_after),
+    )
+    yield _counter(
+        "tidegate_tls_cert_reloads",
+        "Changed certificate files that were taken (ok) or not (failed).",
+        (*LISTEN, "result"),
+        _each(listeners, lambda it: it.reloads),
     )
 
 
@@ -234,7 +261,9 @@ def _one(counted: dict[Labels, S], value: Callable[[S], V]) -> Iterator[tuple[La
     return ((labels, value(it)) for labels, it in counted.items())
 
 
-def _each(counted: dict[Labels, S], values: Callable[[S], Mapping[str, int] | Mapping[int, int]]) -> Iterator[Row]:
+def _each(
+    counted: dict[Labels, S], values: Callable[[S], Mapping[str, int] | Mapping[int, int] | Mapping[str, float]]
+) -> Iterator[Row]:
     return (((*labels, str(key)), count) for labels, it in counted.items() for key, count in dict(values(it)).items())
 
 

@@ -11,7 +11,7 @@ from typing import get_args
 from gateway.core import codes
 from gateway.core.event import EventType
 from gateway.core.settings import Gateway
-from gateway.core.stats import AUTH_RESULTS, RouteStats, Stats
+from gateway.core.stats import AUTH_RESULTS, TLS_FAILURES, RouteStats, Stats, TlsStats
 from gateway.errors import UpstreamError
 from gateway.plugin.source import PollResult
 
@@ -29,12 +29,22 @@ def seed(stats: Stats, settings: Gateway, transports: Collection[str]) -> None:
     for name in settings.auth:
         for result in AUTH_RESULTS:
             stats.auth[name][result] += 0
+    for listen in settings.listen:
+        if listen.tls is not None:
+            _seed_tls(stats.tls[listen.address])
     for route in settings.routes:
         counted = stats.routes[route.name]
         for method in route.methods or ("GET",):
             counted.requests[method, 200] += 0
         if route.live is not None:
             _seed_live(counted, transports)
+
+
+def _seed_tls(tls: TlsStats) -> None:
+    for reason in TLS_FAILURES:
+        tls.failures[reason] += 0
+    for result in ("ok", "failed"):
+        tls.reloads[result] += 0
 
 
 def _seed_live(route: RouteStats, transports: Collection[str]) -> None:

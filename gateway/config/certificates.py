@@ -1,19 +1,31 @@
-"""The certificate files that a configuration names: there, readable, and belonging together."""
+"""The certificate files that a configuration names: there, readable, belonging together, and valid today."""
 
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from gateway.config.tree import Finding, Path, Tree, Value, listing, mapping
+from gateway.core.certificate import read_certificate
 
 
 def tls_files_load(tree: Tree) -> Iterator[Finding]:
     for index, listener in enumerate(listing(tree.value.get("listen"))):
-        yield from _pair(tree, ("listen", index, "tls"), mapping(mapping(listener).get("tls")))
+        yield from _listener_tls(tree, ("listen", index, "tls"), mapping(mapping(listener).get("tls")))
     for name, upstream in mapping(tree.value.get("upstreams")).items():
         yield from _upstream_tls(tree, ("upstreams", name), mapping(upstream))
+
+
+def _listener_tls(tree: Tree, path: Path, tls: Mapping[str, Value]) -> Iterator[Finding]:
+    yield from _pair(tree, path, tls)
+    for number, pair in enumerate(listing(tls.get("sni"))):
+        yield from _pair(tree, (*path, "sni", number), mapping(pair))
+        yield from _names(tree, (*path, "sni", number, "cert"), mapping(pair).get("cert"))
+    yield from _authorities(tree, (*path, "client_ca"), tls.get("client_ca"))
+    if "client_cert" in tls and "client_ca" not in tls:
+        yield (*path, "client_cert"), "needs client_ca beside it: whose certificates are asked for"
 
 
 def _upstream_tls(tree: Tree, path: Path, upstream: Mapping[str, Value]) -> Iterator[Finding]:
@@ -26,11 +38,13 @@ def _upstream_tls(tree: Tree, path: Path, upstream: Mapping[str, Value]) -> Iter
         if one in tls and other not in tls:
             yield (*here, one), f"{one} needs {other} beside it"
     yield from _pair(tree, here, tls)
-    ca = tls.get("ca")
-    if isinstance(ca, str) and ca:
+    yield from _authorities(tree, (*here, "ca"), tls.get("ca"))
+
+
+def _authorities(tree: Tree, path: Path, file: Value) -> Iterator[Finding]:
+    if isinstance(file, str) and file:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        file = tree.beside((*here, "ca"), ca)
-        yield from _loads((*here, "ca"), partial(context.load_verify_locations, file))
+        yield from _loads(path, partial(context.load_verify_locations, tree.beside(path, file)))
 
 
 def _pair(tree: Tree, path: Path, tls: Mapping[str, Value]) -> Iterator[Finding]:
@@ -43,7 +57,27 @@ def _pair(tree: Tree, path: Path, tls: Mapping[str, Value]) -> Iterator[Finding]
     if not missing:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         load = partial(context.load_cert_chain, files["cert"], files["key"], _no_password)
-        yield from _loads((*path, "cert"), load)
+        wrong = list(_loads((*path, "cert"), load))
+        yield from wrong or _loads((*path, "cert"), partial(_is_valid, files["cert"]))
+
+
+def _names(tree: Tree, path: Path, file: Value) -> Iterator[Finding]:
+    """A certificate that is chosen by its names has some; what else is wrong with it has been told."""
+    if not isinstance(file, str) or not file:
+        return
+    try:
+        with open(tree.beside(path, file), "rb") as opened:
+            if not read_certificate(opened.read()).names:
+                yield path, "this certificate has no DNS name (subjectAltName), so nobody can ask for it"
+    except (OSError, ValueError):
+        pass
+
+
+def _is_valid(file: str) -> None:
+    with open(file, "rb") as opened:
+        fault = read_certificate(opened.read()).fault(time.time())
+    if fault:
+        raise ValueError(fault)
 
 
 def _open(file: str) -> None:

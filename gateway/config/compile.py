@@ -10,9 +10,11 @@ from gateway.config.model import (
     Admin,
     AuthKeys,
     BrokerKeys,
+    CertificateKeys,
     ConfigKeys,
     Items,
     Listener,
+    ListenerTls,
     LiveKeys,
     Pool,
     RouteKeys,
@@ -20,7 +22,7 @@ from gateway.config.model import (
 )
 from gateway.config.plugins import used
 from gateway.config.routes import implied, route_names
-from gateway.config.tree import Tree
+from gateway.config.tree import Path, Tree
 from gateway.core import settings
 from gateway.core.route import parse_template
 
@@ -36,7 +38,14 @@ def complete(config: ConfigKeys) -> ConfigKeys:
         name: upstream.model_copy(update={"pool": _complete_pool(upstream.pool)})
         for name, upstream in config.upstreams.items()
     }
-    return config.model_copy(update={"routes": routes, "upstreams": upstreams, "include": None})
+    listen = [listener.model_copy(update={"tls": _complete_tls(listener.tls)}) for listener in config.listen]
+    return config.model_copy(update={"listen": listen, "routes": routes, "upstreams": upstreams, "include": None})
+
+
+def _complete_tls(tls: ListenerTls | None) -> ListenerTls | None:
+    if tls is None or tls.client_ca is None:
+        return tls
+    return tls.model_copy(update={"client_cert": tls.client_cert or "required"})
 
 
 def _complete_live(live: LiveKeys) -> LiveKeys:
@@ -69,11 +78,27 @@ def _log_file(target: str, tree: Tree) -> str:
 
 
 def _listen(listener: Listener, index: int, tree: Tree) -> settings.Listen:
-    path, tls = ("listen", index, "tls"), listener.tls
+    path: Path = ("listen", index, "tls")
+    tls = listener.tls
     if tls is None:
         return settings.Listen(address=listener.address)
-    cert, key = tree.beside((*path, "cert"), tls.cert), tree.beside((*path, "key"), tls.key)
-    return settings.Listen(address=listener.address, tls=settings.ServerTls(cert=cert, key=key))
+    files = _files(path, tls, tree)
+    return settings.Listen(
+        address=listener.address,
+        tls=settings.ServerTls(
+            cert=files.cert,
+            key=files.key,
+            sni=tuple(_files((*path, "sni", number), pair, tree) for number, pair in enumerate(tls.sni or ())),
+            client_ca=tls.client_ca and tree.beside((*path, "client_ca"), tls.client_ca),
+            client_cert=tls.client_cert or "required",
+        ),
+    )
+
+
+def _files(path: Path, pair: CertificateKeys, tree: Tree) -> settings.CertificateFiles:
+    return settings.CertificateFiles(
+        cert=tree.beside((*path, "cert"), pair.cert), key=tree.beside((*path, "key"), pair.key)
+    )
 
 
 def _upstream(name: str, upstream: Upstream, tree: Tree) -> settings.UpstreamSettings:

@@ -29,7 +29,7 @@ from gateway.config.values import (
     Texts,
     at_least,
 )
-from gateway.core.settings import Mode, SlowPolicy
+from gateway.core.settings import ClientCert, Mode, SlowPolicy
 from gateway.plugin.options import Duration, Options, Size
 
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -43,11 +43,20 @@ class Section(Options):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
-class ListenerTls(Section):
+class CertificateKeys(Section):
     cert: Text
     """PEM file with the certificate and those between it and the root"""
     key: Text
     """PEM file with the private key, not encrypted"""
+
+
+class ListenerTls(CertificateKeys):
+    sni: list[CertificateKeys] | None = None
+    """further certificates, for clients that ask for one of their names; all others get the first"""
+    client_ca: Text | None = None
+    """PEM file with the authorities whose clients are known: asks clients for a certificate"""
+    client_cert: ClientCert | None = None
+    """with client_ca: whether a client without a certificate is refused (required) or not (optional)"""
 
 
 class Listener(Section):

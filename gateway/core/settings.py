@@ -13,11 +13,33 @@ from gateway.core.route import Template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServerTls:
-    """Certificate chain and private key files, PEM."""
+class CertificateFiles:
+    """Certificate chain and private key, PEM."""
 
     cert: str
     key: str
+
+
+ClientCert = Literal["required", "optional"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTls:
+    """The certificate for everybody, those for clients that ask for another name, and whose clients are known.
+
+    With `client_ca`, clients must or may show a certificate of these authorities.
+    """
+
+    cert: str
+    key: str
+    sni: tuple[CertificateFiles, ...] = ()
+    client_ca: str | None = None
+    client_cert: ClientCert = "required"
+
+    @property
+    def pairs(self) -> tuple[CertificateFiles, ...]:
+        """Every certificate, the default first."""
+        return CertificateFiles(cert=self.cert, key=self.key), *self.sni
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

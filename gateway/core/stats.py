@@ -21,6 +21,23 @@ OTHER = "other"
 AUTH_RESULTS = ("accepted", "refused", "absent", "error")
 
 
+# Why a TLS handshake failed.
+TLS_FAILURES = frozenset(
+    {
+        "client_alert",
+        "client_certificate",
+        "disconnected",
+        "no_client_certificate",
+        "no_shared_cipher",
+        "not_tls",
+        "old_protocol",
+        "other",
+        "plain_http",
+        "timeout",
+    }
+)
+
+
 class Histogram:
     """Counts of observations by upper bound, and their sum; buckets are not cumulative here."""
 
@@ -122,11 +139,25 @@ class UpstreamStats:
 
 
 @dataclass(slots=True)
+class TlsStats:
+    """One listener with TLS. `failures` are by TLS_FAILURES, `reloads` by result ("ok", "failed").
+
+    `not_after` says by certificate file until when it is valid, in seconds since 1970.
+    """
+
+    handshakes: int = 0
+    failures: Counts = field(default_factory=_counts)
+    reloads: Counts = field(default_factory=_counts)
+    not_after: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Stats:
     """Everything one process counts."""
 
     routes: defaultdict[str, RouteStats] = field(default_factory=lambda: defaultdict(RouteStats))
     upstreams: defaultdict[str, UpstreamStats] = field(default_factory=lambda: defaultdict(UpstreamStats))
+    tls: defaultdict[str, TlsStats] = field(default_factory=lambda: defaultdict(TlsStats))  # by listen address
     refused: Counts = field(default_factory=_counts)  # handshakes and requests refused, by reason
     auth: defaultdict[str, Counts] = field(default_factory=lambda: defaultdict(_counts))  # results, by its name
     connections: int = 0  # open client sockets

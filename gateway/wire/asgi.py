@@ -6,6 +6,8 @@ Every scope has in `scope["extensions"]`:
     The exchange itself, a `gateway.core.asgi.Exchange`: a `Writer` of ready bytes, with `raw_headers` (names as
     the client spelled them), `informational(status, headers)` (sends a 1xx response now) and `trailers` (the
     request's, complete when the last body message has been received).
+`tls` (on a connection with TLS)
+    As in the ASGI specification: versions, our certificate, and the client's.
 `http.response.trailers` (http)
     As in the ASGI specification.
 `websocket.http.response` (websocket)
@@ -23,6 +25,7 @@ from gateway.core.asgi import Exchange, Scope
 from gateway.wire.handshake import offered
 from gateway.wire.head import Head
 from gateway.wire.listener import Listener
+from gateway.wire.tls import extension
 
 Address = tuple[str, int | None]
 
@@ -32,13 +35,18 @@ _NO_OPTIONS: dict[str, object] = {}
 
 
 class Ends:
-    """The two ends of a connection, as scopes tell them: (host, port), or (path, None) for a unix socket."""
+    """The two ends of a connection, as scopes tell them: (host, port), or (path, None) for a unix socket.
 
-    __slots__ = ("client", "server")
+    `tls` is the extension of that name; None without TLS.
+    """
+
+    __slots__ = ("client", "server", "tls")
 
     def __init__(self, transport: asyncio.BaseTransport) -> None:
         self.client = _address(transport.get_extra_info("peername"))
         self.server = _address(transport.get_extra_info("sockname"))
+        tls = transport.get_extra_info("ssl_object")
+        self.tls = None if tls is None else extension(tls)
 
 
 def _address(name: object) -> Address | None:
@@ -63,7 +71,7 @@ def http_scope(listener: Listener, ends: Ends, head: Head, exchange: Exchange) -
         "client": ends.client,
         "server": ends.server,
         "state": listener.state.copy(),
-        "extensions": {"tidegate.wire": exchange, "http.response.trailers": _NO_OPTIONS},
+        "extensions": _extensions(ends, exchange, "http.response.trailers"),
     }
 
 
@@ -83,8 +91,14 @@ def websocket_scope(listener: Listener, ends: Ends, head: Head, exchange: Exchan
         "server": ends.server,
         "subprotocols": offered(head),
         "state": listener.state.copy(),
-        "extensions": {"tidegate.wire": exchange, "websocket.http.response": _NO_OPTIONS},
+        "extensions": _extensions(ends, exchange, "websocket.http.response"),
     }
+
+
+def _extensions(ends: Ends, exchange: Exchange, own: str) -> dict[str, object]:
+    if ends.tls is None:
+        return {"tidegate.wire": exchange, own: _NO_OPTIONS}
+    return {"tidegate.wire": exchange, own: _NO_OPTIONS, "tls": ends.tls}
 
 
 def refused_scope(ends: Ends, method: str, target: bytes) -> Scope:

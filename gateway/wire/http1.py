@@ -79,6 +79,11 @@ class Connection(asyncio.Protocol):
         if tls is not None and tls.selected_alpn_protocol() == "h2":
             self._hand_over(b"")
 
+    @property
+    def begun(self) -> bool:
+        """Whether there was ever a transport."""
+        return hasattr(self, "transport")
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
         self.listener.left()

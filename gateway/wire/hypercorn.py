@@ -1,4 +1,4 @@
-"""What Hypercorn does for us: TLS contexts, lifespans, and connections of HTTP/2.
+"""What Hypercorn does for us: lifespans, and connections of HTTP/2.
 
 The only module that knows Hypercorn; `tests/wire/test_hypercorn.py` checks each name that is used here. What is
 changed: a connection survives a body that arrives after its response, a response that breaks off resets its
@@ -30,11 +30,12 @@ from hypercorn.typing import ConnectionState
 from hypercorn.utils import LifespanFailureError, LifespanTimeoutError
 
 from gateway.core.asgi import App, Message, Receive, Scope, Send
-from gateway.core.settings import Limits, Listen
+from gateway.core.settings import Limits
 from gateway.errors import TidegateError
 from gateway.wire.asgi import Ends
 from gateway.wire.listener import Listener, log
 from gateway.wire.sweep import LINGER_VISITS, STALL_VISITS
+from gateway.wire.tls import Extension
 
 if TYPE_CHECKING:
     from hypercorn.typing import AppWrapper
@@ -48,21 +49,19 @@ _STREAMS = 100  # RFC 9113 section 6.5.2 recommends no less
 
 
 class Settled(Config):
-    """Hypercorn's configuration for one binding."""
+    """Hypercorn's configuration."""
 
     def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
         return []
 
 
-def settle(listen: Listen, limits: Limits) -> Config:
-    """The configuration for an address."""
+def settle(limits: Limits) -> Config:
+    """The configuration of every binding."""
     config = Settled()
     config.errorlog = log
     config.keep_alive_timeout = _KEEP_ALIVE
     config.h2_max_header_list_size = limits.header_bytes
     config.h2_max_concurrent_streams = _STREAMS
-    if listen.tls is not None:
-        config.certfile, config.keyfile = listen.tls.cert, listen.tls.key
     return config
 
 
@@ -134,7 +133,9 @@ class Http2:
         if data:
             reader.feed_data(data)
         writer = asyncio.StreamWriter(transport, connection, reader, loop)
-        server = _Server(_dated(listener), loop, config, self._context, listener.state, reader, writer)
+        server = _Server(
+            _dated(listener, Ends(transport).tls), loop, config, self._context, listener.state, reader, writer
+        )
         server.connection = connection
         listener.spawn(connection.run(server))
 
@@ -277,8 +278,8 @@ def _acceptable(request: RequestReceived) -> bool:
     return pseudo.get(b":method") != b"CONNECT" and path.isascii() and path != b""
 
 
-def _dated(listener: Listener) -> AppWrapper:
-    """The application as Hypercorn calls it, with a `date` where the application gives none."""
+def _dated(listener: Listener, tls: Extension | None) -> AppWrapper:
+    """The application as Hypercorn calls it: told of TLS, and with a `date` where it gives none."""
 
     async def call(scope: Scope, receive: Receive, send: Send, *_: object) -> None:
         async def dated(message: Message) -> None:
@@ -289,6 +290,8 @@ def _dated(listener: Listener) -> AppWrapper:
                 message = {**message, "headers": headers}
             await send(message)
 
+        if tls is not None:
+            scope["extensions"]["tls"] = tls
         try:
             await listener.app(scope, receive, dated)
         except TidegateError as error:

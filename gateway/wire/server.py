@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway.core.access import AccessLog
-from gateway.core.settings import Limits
+from gateway.core.settings import Limits, Listen
 from gateway.core.stats import Stats
+from gateway.wire.accept import Acceptor
 from gateway.wire.http1 import Connection
 from gateway.wire.hypercorn import Http2, Life, settle
 from gateway.wire.listener import Binding, Listener, log
+from gateway.wire.shake import Handshakes
 from gateway.wire.sockets import BACKLOG, allow_files, close_socket, open_socket, url
 from gateway.wire.sweep import Sweep
+from gateway.wire.tls import Certificates
 
 if TYPE_CHECKING:
     import socket
@@ -41,9 +43,8 @@ _POLL = 0.02
 # Files beside a connection for each client and one for each request upstream: logs, sockets, libraries.
 _OTHER_FILES = 1000
 
-_TLS_HANDSHAKE = 10.0
-# The event loop counts the flushing of the last response in; the sweep is sooner with a client that only has to close.
-_TLS_SHUTDOWN = 60.0
+# How often certificate files are looked at: some microseconds each, and a new certificate is never that urgent.
+CERTIFICATES = 5.0
 
 
 async def serve(
@@ -78,7 +79,7 @@ class _Bound:
 
     binding: Binding
     config: Config
-    tls: ssl.SSLContext | None
+    certificates: Certificates | None
     sock: socket.socket
     listener: Listener
 
@@ -95,7 +96,9 @@ class _Server:
         self._bound: list[_Bound] = []
         self._states: dict[int, dict[str, Any]] = {}  # an application's addresses share its lifespan's state
         self._lives: list[Life] = []
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server | Acceptor] = []
+        self._handshakes: list[Handshakes] = []
+        self._look: asyncio.TimerHandle | None = None
 
     @property
     def urls(self) -> list[str]:
@@ -103,25 +106,32 @@ class _Server:
 
     def bind(self, binding: Binding) -> None:
         """Open its socket; nothing is accepted yet."""
-        config = settle(binding.listen, self._limits)
-        try:
-            tls = config.create_ssl_context()
-        except OSError as error:
-            raise OSError(f"cannot use the certificate for {binding.listen.address}: {error}") from error
+        config = settle(self._limits)
+        certificates = self._certificates(binding.listen)
         listener = Listener(
             app=binding.app,
             limits=self._limits,
             stats=self._stats,
             access=self._access,
             sweep=self._sweep,
-            scheme="http" if tls is None else "https",
+            scheme="http" if certificates is None else "https",
             loop=self._loop,
             http2=partial(self._http2.take, config),
             state=self._states.setdefault(id(binding.app), {}),
             tasks=self._tasks,
         )
         sock = open_socket(binding.listen)
-        self._bound.append(_Bound(binding=binding, config=config, tls=tls, sock=sock, listener=listener))
+        self._bound.append(
+            _Bound(binding=binding, config=config, certificates=certificates, sock=sock, listener=listener)
+        )
+
+    def _certificates(self, listen: Listen) -> Certificates | None:
+        if listen.tls is None:
+            return None
+        try:
+            return Certificates(listen, listen.tls, self._stats.tls[listen.address])
+        except (OSError, ValueError) as error:
+            raise OSError(f"cannot use the certificate for {listen.address}: {error}") from error
 
     async def start(self) -> None:
         """Start the applications, then accept."""
@@ -133,19 +143,31 @@ class _Server:
                 self._lives.append(life)
         self._sweep.start(self._loop)
         for bound in self._bound:
-            self._servers.append(await self._accept(bound))
+            if bound.certificates is None:
+                self._servers.append(await self._accept(bound))
+            else:
+                self._accept_tls(bound, bound.certificates)
+        self._look_at_files()
 
     async def _accept(self, bound: _Bound) -> asyncio.Server:
         loop, make = self._loop, partial(Connection, bound.listener)
         create = loop.create_unix_server if isinstance(bound.sock.getsockname(), str) else loop.create_server
-        options: dict[str, Any] = {"sock": bound.sock, "backlog": BACKLOG}
-        if bound.tls is not None:
-            options |= {
-                "ssl": bound.tls,
-                "ssl_handshake_timeout": _TLS_HANDSHAKE,
-                "ssl_shutdown_timeout": _TLS_SHUTDOWN,
-            }
-        return await create(make, **options)
+        return await create(make, sock=bound.sock, backlog=BACKLOG)
+
+    def _accept_tls(self, bound: _Bound, certificates: Certificates) -> None:
+        handshakes = Handshakes(bound.listener, certificates, self._stats.tls[bound.binding.listen.address])
+        acceptor = Acceptor(self._loop, bound.sock, handshakes.take)
+        acceptor.start()
+        self._handshakes.append(handshakes)
+        self._servers.append(acceptor)
+
+    def _look_at_files(self) -> None:
+        """Take certificates whose files have changed, now and then."""
+        certificates = [bound.certificates for bound in self._bound if bound.certificates is not None]
+        if certificates:
+            self._look = self._loop.call_later(CERTIFICATES, self._look_at_files)
+        for one in certificates:
+            one.refresh()
 
     async def drain(self) -> None:
         """Accept no more, and give what was begun its time to end."""
@@ -165,6 +187,8 @@ class _Server:
         for server in self._servers:
             server.close()
         self._servers.clear()
+        for handshakes in self._handshakes:
+            handshakes.end()
         for bound in self._bound:
             bound.listener.closing = True
 
@@ -177,6 +201,8 @@ class _Server:
         for life in self._lives:
             await life.stop()
         self._sweep.stop()
+        if self._look is not None:
+            self._look.cancel()
         for bound in self._bound:
             close_socket(bound.sock, bound.binding.listen)
 

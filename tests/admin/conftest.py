@@ -8,7 +8,7 @@ import pytest
 from gateway.admin.app import admin_app
 from gateway.admin.health import HealthState
 from gateway.core.route import parse_template
-from gateway.core.settings import Gateway, LiveSettings, PluginUse, Route, UpstreamSettings
+from gateway.core.settings import Gateway, Listen, LiveSettings, PluginUse, Route, ServerTls, UpstreamSettings
 from gateway.core.stats import Stats
 
 
@@ -26,7 +26,10 @@ def settings() -> Gateway:
     )
     shop = UpstreamSettings(name="shop", scheme="http", host="127.0.0.1", port=1)
     memory = PluginUse(name="memory", options=None)
-    return Gateway(listen=(), admin=None, broker=memory, upstreams={"shop": shop}, routes=routes, hash="0123abcd")
+    listen = Listen(address="0.0.0.0:443", tls=ServerTls(cert="cert.pem", key="key.pem"))
+    return Gateway(
+        listen=(listen,), admin=None, broker=memory, upstreams={"shop": shop}, routes=routes, hash="0123abcd"
+    )
 
 
 @pytest.fixture

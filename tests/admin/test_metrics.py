@@ -66,6 +66,9 @@ def busy() -> Stats:
     upstream.retries = 79
     upstream.seconds.observe(0.02)
     upstream.connections, upstream.idle = 97, 8
+    tls = stats.tls["0.0.0.0:443"]
+    tls.handshakes, tls.failures["timeout"], tls.reloads["failed"] = 101, 103, 107
+    tls.not_after["cert.pem"] = 1.8e9
     return stats
 
 
@@ -96,6 +99,10 @@ def test_every_number_is_shown_where_it_belongs() -> None:
         ("upstream_retries_total", upstream, 79),
         ("upstream_connections", {**upstream, "state": "idle"}, 8),
         ("upstream_connections", {**upstream, "state": "active"}, 89),
+        ("tls_handshakes_total", {"listen": "0.0.0.0:443"}, 101),
+        ("tls_handshake_failures_total", {"listen": "0.0.0.0:443", "reason": "timeout"}, 103),
+        ("tls_cert_reloads_total", {"listen": "0.0.0.0:443", "result": "failed"}, 107),
+        ("tls_cert_not_after_seconds", {"listen": "0.0.0.0:443", "cert": "cert.pem"}, 1.8e9),
         ("access_log_dropped_lines_total", {}, 83),
         ("build_info", {"version": __version__, "python": platform.python_version()}, 1),
         ("config_info", {"hash": "0123abcd"}, 1),

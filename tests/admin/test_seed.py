@@ -3,7 +3,7 @@ from __future__ import annotations
 from gateway.admin.seed import FAILURES, REASONS, seed
 from gateway.core.codes import TOO_SLOW
 from gateway.core.settings import Gateway
-from gateway.core.stats import Stats
+from gateway.core.stats import TLS_FAILURES, Stats
 from gateway.errors import UpstreamTimeout
 
 
@@ -18,6 +18,8 @@ def test_everything_that_is_configured_is_there_with_zeros(settings: Gateway) ->
     assert live.events["created"] == 0
     assert dict(live.requests) == {("GET", 200): 0}
     assert dict(plain.requests) == {("GET", 200): 0, ("POST", 200): 0}
+    assert dict(stats.tls["0.0.0.0:443"].failures) == dict.fromkeys(TLS_FAILURES, 0)
+    assert dict(stats.tls["0.0.0.0:443"].reloads) == {"ok": 0, "failed": 0}
     assert not plain.streams
     assert not plain.polls
 

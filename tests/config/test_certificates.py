@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     secret = BestAvailableEncryption(b"x")
     (folder / "locked.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, secret))
     (folder / "junk.pem").write_text("junk")
+    old = authority.issue_cert("localhost", not_after=datetime(2020, 1, 1, tzinfo=UTC))
+    old.private_key_and_cert_chain_pem.write_to_path(folder / "old.pem")
+    nameless = authority.issue_cert(common_name="localhost")
+    nameless.private_key_and_cert_chain_pem.write_to_path(folder / "nameless.pem")
     return folder
 
 
@@ -52,6 +57,7 @@ def told(folder: Path, tls: Value, url: str = "https://a") -> list[str]:
         ("none.pem", "one.key", "cert: cannot read this file: No such file"),
         ("one.pem", "none.key", "key: cannot read this file: No such file"),
         ("one.pem", "locked.key", "cert: the private key is encrypted"),
+        ("old.pem", "old.pem", "cert: the certificate expired on 2020-01-01"),
     ],
 )
 def test_pairs(folder: Path, url: str, cert: str, key: str, words: str) -> None:
@@ -77,6 +83,32 @@ def test_pairs(folder: Path, url: str, cert: str, key: str, words: str) -> None:
 )
 def test_towards_an_upstream(folder: Path, tls: Value, url: str, words: list[str]) -> None:
     found = told(folder, tls, url)
+    assert len(found) == len(words)
+    assert all(line.startswith(word) for line, word in zip(found, words, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"sni": [{"cert": "two.pem", "key": "two.key"}]}, []),
+        ({"sni": [{"cert": "two.pem", "key": "one.key"}]}, ["sni[0].cert: this file does not hold"]),
+        ({"sni": [{"cert": "nameless.pem", "key": "nameless.pem"}]}, ["sni[0].cert: this certificate has no DNS name"]),
+        ({"sni": [{"cert": "none.pem", "key": "one.key"}, 3]}, ["sni[0].cert: cannot read this file"]),
+        ({"sni": [{"cert": "junk.pem", "key": "one.key"}]}, ["sni[0].cert: this file does not hold"]),
+        ({"sni": "odd", "client_ca": 3}, []),
+        ({"client_ca": "ca.pem", "client_cert": "optional"}, []),
+        ({"client_ca": "junk.pem"}, ["client_ca: this file does not hold"]),
+        ({"client_ca": "none.pem"}, ["client_ca: cannot read this file"]),
+        ({"client_cert": "required"}, ["client_cert: needs client_ca beside it"]),
+    ],
+)
+def test_towards_clients(folder: Path, more: dict[str, Value], words: list[str]) -> None:
+    tls: Value = {"cert": "one.pem", "key": "one.key", **more}
+    value: dict[str, Value] = {"listen": [{"address": "a:1", "tls": tls}]}
+    found = [
+        f"{show(path).removeprefix('listen[0].tls.')}: {message}"
+        for path, message in tls_files_load(Tree(file=str(folder / "c.yaml"), value=value))
+    ]
     assert len(found) == len(words)
     assert all(line.startswith(word) for line, word in zip(found, words, strict=True))
 

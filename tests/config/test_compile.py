@@ -99,12 +99,19 @@ def test_files_are_beside_the_configuration(tmp_path: Path) -> None:
     issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
     made = compiled(
         tmp_path,
-        "access_log: ./x.log\nlisten: [{address: 'a:1', tls: {cert: both.pem, key: both.pem}}]\n"
+        "access_log: ./x.log\nlisten:\n- {address: 'a:1', tls: {cert: both.pem, key: both.pem}}\n"
+        "- {address: 'a:2', tls: {cert: both.pem, key: both.pem, sni: [{cert: both.pem, key: both.pem}], "
+        "client_ca: both.pem, client_cert: optional}}\n"
         "upstreams: {a: {url: 'https://a', tls: {cert: both.pem, key: both.pem}}}\n"
         "routes: [{path: /, upstream: a}]",
     )
     file = str(tmp_path / "both.pem")
     assert made.listen[0].tls == settings.ServerTls(cert=file, key=file)
+    both = settings.CertificateFiles(cert=file, key=file)
+    assert made.listen[1].tls == settings.ServerTls(
+        cert=file, key=file, sni=(both,), client_ca=file, client_cert="optional"
+    )
+    assert made.listen[1].tls.pairs == (both, both)
     assert made.upstreams["a"].tls == settings.UpstreamTls(cert=file, key=file)
     assert made.access_log == f"{tmp_path}/./x.log"
 

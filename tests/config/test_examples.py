@@ -24,7 +24,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     issued = authority.issue_cert("localhost")
     issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     issued.private_key_pem.write_to_path(tmp_path / "key.pem")
-    names = {"TLS_CERT": "cert.pem", "TLS_KEY": "key.pem", "BACKEND_CA": "ca.pem"}
+    names = {"TLS_CERT": "cert.pem", "TLS_KEY": "key.pem", "BACKEND_CA": "ca.pem", "CLIENT_CA": "ca.pem"}
     return {name: str(tmp_path / file) for name, file in names.items()}
 
 

@@ -24,7 +24,7 @@ from hypercorn.config import Config
 from hypercorn.protocol.h2 import H2Protocol
 
 from gateway.core.asgi import Receive, Scope, Send
-from gateway.core.settings import Limits, Listen, ServerTls
+from gateway.core.settings import Limits, ServerTls
 from gateway.errors import UpstreamProtocolError
 from gateway.wire import server
 from gateway.wire.hypercorn import settle
@@ -58,15 +58,14 @@ def test_the_names_we_use() -> None:
         Lifespan: ("handle_lifespan", "wait_for_startup", "wait_for_shutdown"),
         TCPServer: ("run", "protocol_send", "_read_data", "_close", "_idle_timeout"),
         H2Protocol: ("initiate", "handle", "stream_send", "_handle_events", "_flush", "idle"),
-        Config: ("create_ssl_context", "response_headers", "log"),
+        Config: ("response_headers", "log"),
     }.items():
         for name in names:
             assert hasattr(owner, name), f"{owner.__name__}.{name}"
 
 
 def test_the_settings_we_make() -> None:
-    config = settle(Listen(address="127.0.0.1:0"), Limits(header_bytes=1234))
-    assert config.create_ssl_context() is None
+    config = settle(Limits(header_bytes=1234))
     assert config.response_headers("h2") == []
     assert config.h2_max_header_list_size == 1234
     for name in ("errorlog", "keep_alive_timeout", "h2_max_header_list_size", "h2_max_concurrent_streams"):
@@ -84,7 +83,9 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if not message["more_body"]:
             break
     asked = f"{scope['http_version']} {scope['scheme']} {scope['method']} {scope['path']} ".encode()
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"x-seen", b"yes")]})
+    tls = scope["extensions"].get("tls")
+    seen = (b"x-tls", b"%d" % tls["tls_version"]) if tls else (b"x-seen", b"yes")
+    await send({"type": "http.response.start", "status": 200, "headers": [seen]})
     await send({"type": "http.response.body", "body": asked + body})
 
 
@@ -114,6 +115,7 @@ async def test_http2_over_tls(tls: ServerTls, trust: ssl.SSLContext) -> None:
     async with serving(app, tls=tls) as running, client(running, trust) as http:
         answer = await http.get("/a?b")
         assert (answer.http_version, answer.text) == ("HTTP/2", "2 https GET /a ")
+        assert answer.headers["x-tls"] == str(0x0304)
 
 
 async def test_the_applications_date_is_the_only_one() -> None:

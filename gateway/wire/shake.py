@@ -1,0 +1,79 @@
+"""TLS handshakes of one listener: from a raw socket to a connection, or to a reason why not.
+
+A handshake is bounded in time, and counts as a connection while it lasts; who fails costs a counter and a debug line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from gateway.core.stats import TlsStats
+from gateway.errors import ClientError
+from gateway.wire.http1 import Connection
+from gateway.wire.listener import Listener, log
+from gateway.wire.tls import Certificates, reason
+
+# A slow phone on a bad network needs 3 s; whoever needs more is holding a place that others want.
+HANDSHAKE = 10.0
+# The event loop counts the flushing of the last response in; the sweep is sooner with a client that only has to close.
+SHUTDOWN = 60.0
+
+_TOO_MANY = ClientError(503, "connections", "too many connections")
+
+
+class Handshakes:
+    """`take` is given each accepted socket, `end` gives up on those that are still shaking hands."""
+
+    def __init__(self, listener: Listener, certificates: Certificates, stats: TlsStats) -> None:
+        self._listener = listener
+        self._certificates = certificates
+        self._stats = stats
+        self._waiting = 0  # sockets whose handshake has not ended
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def take(self, sock: socket.socket) -> None:
+        listener = self._listener
+        if listener.open + self._waiting >= listener.limits.connections:
+            # Nothing could be told without a handshake, which is what there is no room for.
+            listener.stats.refused[_TOO_MANY.code] += 1
+            log.debug("a connection was refused before its TLS handshake: %s", _TOO_MANY.detail)
+            sock.close()
+            return
+        self._waiting += 1
+        listener.spawn(self._shake(sock))
+
+    def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _shake(self, sock: socket.socket) -> None:
+        task = asyncio.current_task(self._listener.loop)
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            if self._listener.closing:
+                sock.close()
+            else:
+                await self._connect(sock)
+        except OSError as error:
+            why = reason(error)
+            self._stats.failures[why] += 1
+            log.debug("a TLS handshake failed (%s): %r", why, error)
+        finally:
+            self._waiting -= 1
+            self._tasks.discard(task)
+            self._listener.done()
+
+    async def _connect(self, sock: socket.socket) -> None:
+        connection = Connection(self._listener)
+        await self._listener.loop.connect_accepted_socket(
+            lambda: connection,
+            sock,
+            ssl=self._certificates.context,
+            ssl_handshake_timeout=HANDSHAKE,
+            ssl_shutdown_timeout=SHUTDOWN,
+        )
+        if not connection.begun:
+            raise ConnectionResetError("lost at the end of the handshake")
+        self._stats.handshakes += 1
