@@ -12,7 +12,7 @@ import gc
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import cast
 from urllib.parse import quote
@@ -23,7 +23,8 @@ from gateway.admin.health import HealthState
 from gateway.admin.logs import logging_to
 from gateway.auth.gate import gates
 from gateway.config import load_from_environment
-from gateway.core.asgi import App, Receive, Scope, Send
+from gateway.core.asgi import App, Headers, Receive, Scope, Send
+from gateway.core.cors import SHARING, asks_to_read, preflight, sharing
 from gateway.core.http import IDENTITY, header
 from gateway.core.problem import problem
 from gateway.core.route import Match, Miss, RouteTable
@@ -33,7 +34,7 @@ from gateway.errors import ClientError
 from gateway.live.app import Live, Parts
 from gateway.live.channels import live_routes
 from gateway.live.negotiate import request_of, split_query
-from gateway.plugin import Authenticator, Broker, Codec, Context, Options, Source, Transport
+from gateway.plugin import Authenticator, Broker, Codec, Context, Discoverable, Options, Source, Transport
 from gateway.plugin.registry import find
 from gateway.proxy.app import Proxy
 from gateway.wire.server import Binding, serve
@@ -110,6 +111,7 @@ class Application:
             )
         )
         self._proxy = Proxy(self._upstreams, self.stats, self.access, time.monotonic)
+        self._links = links(transports.values())
         self._table = RouteTable(settings.routes)
         self.admin: App = admin_app(
             self.stats, self.health, settings, transports=transports, lost_lines=lambda: self.access.dropped
@@ -125,7 +127,11 @@ class Application:
         if scope["type"] == "lifespan":
             return self._lifespan(receive, send)
         try:
-            route, params = self._match(scope)
+            if asks_to_read(scope) and (granted := self._granted(scope)) is not None:
+                return self._grant(scope, send, granted)
+            route, params = self._match(scope, scope.get("method", "GET"))
+            if route.live is not None and route.live.origins:
+                scope[SHARING] = sharing(scope["headers"], route.live.origins)
             if route.auth:
                 return self._authenticated(scope, receive, send, route, params)
             return self._answer(scope, receive, send, route, params)
@@ -154,17 +160,32 @@ class Application:
             if asked is not None:
                 return self._live.serve(self._live.open(scope, receive, send, live, asked))
             scope["query_string"], _ = split_query(scope["query_string"])
+            if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
+                return self._proxy.forward(scope, receive, send, route, self._links)
         if scope["type"] == "websocket":
             raise ClientError(404, "not_live", "this URL is not live: it can be read, but not opened as a WebSocket")
         return self._proxy.forward(scope, receive, send, route)
 
-    def _match(self, scope: Scope) -> Match[Route]:
+    def _granted(self, scope: Scope) -> Headers | None:
+        """What a page is told that asks whether it may read a live route; None: the backend may say."""
+        try:
+            route, _ = self._match(scope, "GET")
+        except ClientError:
+            return None
+        return preflight(scope["headers"], route.live.origins) if route.live is not None else None
+
+    async def _grant(self, scope: Scope, send: Send, headers: Headers) -> None:
+        self.access.request(scope, "", 204, 0, 0.0)
+        await send({"type": "http.response.start", "status": 204, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    def _match(self, scope: Scope, method: str) -> Match[Route]:
         path = scope.get("raw_path")
         if path is None:  # optional in ASGI; the rest of the gateway relies on it
             path = scope["raw_path"] = quote(scope["path"]).encode()
         table = self._table
         host = header(scope["headers"], b"host") if table.by_host else None
-        match = table.match(scope.get("method", "GET"), path, host)
+        match = table.match(method, path, host)
         if isinstance(match, Miss):
             raise match.error()
         return match
@@ -172,6 +193,7 @@ class Application:
     async def _refuse(self, scope: Scope, send: Send, error: ClientError) -> None:
         self.stats.refused[error.code] += 1
         headers, body = problem(error.status, error.code, error.detail, error.headers)
+        headers += scope.get(SHARING, ())
         self.access.request(scope, "", error.status, len(body), 0.0)
         kind = "http.response"
         if scope["type"] == "websocket":
@@ -204,6 +226,12 @@ class Application:
             async with asyncio.timeout(PATIENCE):
                 while any(route.in_flight for route in self.stats.routes.values()):  # noqa: ASYNC110 - once, at the end
                     await asyncio.sleep(0.02)
+
+
+def links(transports: Iterable[Transport]) -> Headers:
+    """How a REST answer says that its URL can be a stream (RFC 8288); `<>` is it, whatever proxies make of it."""
+    types = sorted(one.media_type for one in transports if isinstance(one, Discoverable))
+    return [(b"link", f'<>; rel="alternate"; type="{media_type}"'.encode()) for media_type in types]
 
 
 def application() -> Application:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import Application, application, describe, run
+from gateway.app import Application, application, describe, links, run
 from gateway.config import load
 from gateway.core.asgi import Message, Scope
 
@@ -25,6 +25,10 @@ routes:
   - path: /live
     upstream: shop
     live: {poll: {interval: 1s}}
+  - path: /shared
+    upstream: shop
+    methods: [GET]
+    live: {poll: {interval: 1s}, origins: ["https://app.example"]}
   - {path: "/files/**", upstream: shop, host: files.example}
 """
 
@@ -153,6 +157,7 @@ async def test_run_says_what_it_listens_on_and_stops_on_a_signal(config: str) ->
     assert lines[2:] == [
         "route     /plain (GET,HEAD) -> shop",
         "route     /live (any method) -> shop, live by poll",
+        "route     /shared (GET,HEAD) -> shop, live by poll",
         "route     files.example/files/** (any method) -> shop",
     ]
     assert len(asyncio.all_tasks()) == 1
@@ -164,7 +169,7 @@ def test_describe(config: str) -> None:
 
 def test_other_servers_find_the_configuration_by_the_environment(config: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEGATE_CONFIG", config)
-    assert [str(route.path) for route in application().settings.routes] == ["/plain", "/live", "/files/**"]
+    assert [str(route.path) for route in application().settings.routes] == ["/plain", "/live", "/shared", "/files/**"]
 
 
 async def test_requests_under_way_are_answered_before_the_upstreams_close(tmp_path: Path) -> None:
@@ -198,3 +203,46 @@ async def test_requests_under_way_are_answered_before_the_upstreams_close(tmp_pa
         go.set()
         messages, _ = await request
         assert (messages[0]["status"], messages[1]["body"]) == (200, b"ok")
+
+
+def page(origin: bytes, **more: bytes) -> list[tuple[bytes, bytes]]:
+    return [(b"host", b"x"), (b"origin", origin), *((key.replace("_", "-").encode(), v) for key, v in more.items())]
+
+
+async def test_a_preflight_for_reading_is_answered_where_the_route_names_the_origin(app: Application) -> None:
+    headers = page(b"https://app.example", access_control_request_method=b"GET")
+    sent, _ = await ask(app, scope_of("/shared", method="OPTIONS", headers=headers))
+    assert sent[0]["status"] == 204
+    assert (b"access-control-allow-origin", b"https://app.example") in sent[0]["headers"]
+    assert sent[1]["body"] == b""
+
+
+@pytest.mark.parametrize(
+    ("path", "origin", "method", "status"),
+    [
+        ("/shared", b"https://evil.example", b"GET", 405),
+        ("/shared", b"https://app.example", b"PUT", 405),
+        ("/live", b"https://app.example", b"GET", 502),
+        ("/nowhere", b"https://app.example", b"GET", 404),
+        ("/x/../shared", b"https://app.example", b"GET", 400),
+    ],
+)
+async def test_other_preflights_are_the_backends(
+    app: Application, path: str, origin: bytes, method: bytes, status: int
+) -> None:
+    headers = page(origin, access_control_request_method=method)
+    sent, _ = await ask(app, scope_of(path, method="OPTIONS", headers=headers))
+    assert sent[0]["status"] == status
+
+
+async def test_a_page_may_read_why_it_was_refused(app: Application) -> None:
+    headers = page(b"https://app.example", accept=b"text/event-stream")
+    sent, problem = await ask(app, scope_of("/shared", query_string=b"live.mode=x", headers=headers))
+    assert problem["code"] == "bad_mode"
+    assert (b"access-control-allow-origin", b"https://app.example") in sent[0]["headers"]
+
+
+async def test_rest_answers_say_what_else_there_is(app: Application) -> None:
+    assert links([]) == []
+    names = [value.partition(b"type=")[2] for _, value in app._links]
+    assert names == [b'"application/x-ndjson"', b'"text/event-stream"']

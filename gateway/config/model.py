@@ -163,7 +163,7 @@ class LiveKeys(Section):
     heartbeat: Annotated[Duration, at_least("1s")] = 25.0
     """a sign of life after so long without an event; proxies cut silent connections at 30s to 60s"""
     origins: list[Origin] = Field(default=[])
-    """pages of other origins that may open it with the cookies of this one; * allows all"""
+    """pages of other origins that may read it with the cookies of this one; * allows all"""
 
 
 class RouteKeys(Section):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from gateway.core.access import AccessLog
 from gateway.core.asgi import Receive, Scope, Send
 from gateway.core.codes import INTERNAL, RESTART, Disconnect
+from gateway.core.cors import SHARING
 from gateway.core.http import Request
 from gateway.core.stats import Stats, StreamStats
 from gateway.errors import ClientError
@@ -99,6 +100,7 @@ class Live:
             writer_for=self._parts.writer_for,
             begun=self._begun,
             sleep=self._parts.clock.sleep,
+            extra=scope.get(SHARING, []),
         )
         self._count += 1
         channel = self._channels.get(live, request)

@@ -28,7 +28,7 @@ from gateway.plugin.registry import (
     TransportPlugin,
 )
 from gateway.plugin.source import PollResult, Publisher, Refused, Share, Source, Status, Target
-from gateway.plugin.transport import Collected, Connection, Encoding, Transport
+from gateway.plugin.transport import Collected, Connection, Discoverable, Encoding, Transport
 from gateway.plugin.upstream import Informational, StreamingUpstream, Upstream, UpstreamCall
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "Context",
     "Deliver",
     "Disconnect",
+    "Discoverable",
     "Duration",
     "Encoding",
     "Event",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gateway.core.asgi import Headers
 from gateway.core.codes import Disconnect
@@ -91,3 +91,11 @@ class Transport(Protocol):
         Raising ClientError before accept, respond or answer refuses with its status; after it, closes with its
         close code and text.
         """
+
+
+@runtime_checkable
+class Discoverable(Protocol):
+    """A transport that is asked for by its media type; REST answers of live routes name it in a `Link` header."""
+
+    @property
+    def media_type(self) -> str: ...

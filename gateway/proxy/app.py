@@ -14,10 +14,10 @@ from gateway.proxy.passage import Passage
 from gateway.proxy.reply import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from gateway.core.access import AccessLog
-    from gateway.core.asgi import Receive, Scope, Send
+    from gateway.core.asgi import Header, Receive, Scope, Send
     from gateway.core.settings import Route
     from gateway.core.stats import Stats
     from gateway.plugin import StreamingUpstream
@@ -41,11 +41,16 @@ class Proxy:
         self._access = access
         self._clock = clock
 
-    async def forward(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
-        """Answer one request. Raises UpstreamError when an answer broke off that the client has the head of."""
+    async def forward(
+        self, scope: Scope, receive: Receive, send: Send, route: Route, added: Sequence[Header] = ()
+    ) -> None:
+        """Answer one request; a good answer gets the headers `added`.
+
+        Raises UpstreamError when an answer broke off that the client has the head of.
+        """
         began = self._clock()
         inbound = Inbound(scope)
-        reply = Reply(inbound, send)
+        reply = Reply(inbound, send, added)
         counted = self._stats.routes[route.name]
         counted.in_flight += 1
         try:

@@ -12,7 +12,9 @@ from gateway.core.http import header
 from gateway.core.problem import problem
 
 if TYPE_CHECKING:
-    from gateway.core.asgi import Headers, Message, Send
+    from collections.abc import Sequence
+
+    from gateway.core.asgi import Header, Headers, Message, Send
     from gateway.plugin import UpstreamCall
     from gateway.proxy.inbound import Inbound
 
@@ -20,9 +22,10 @@ if TYPE_CHECKING:
 class Reply:
     """`status` is 0 until a response has begun; `sent` counts body bytes; `streaming` says it is an event stream."""
 
-    __slots__ = ("_mute", "_plain", "_send", "_trailing", "sent", "status", "streaming")
+    __slots__ = ("_added", "_mute", "_plain", "_send", "_trailing", "sent", "status", "streaming")
 
-    def __init__(self, inbound: Inbound, send: Send) -> None:
+    def __init__(self, inbound: Inbound, send: Send, added: Sequence[Header] = ()) -> None:
+        self._added = added
         self._send = send
         self._mute = inbound.method == "HEAD"
         self._plain = inbound.wire is None
@@ -64,6 +67,8 @@ class Reply:
 
     def _start(self, status: int, headers: Headers, *, trailers: bool) -> Message:
         self.status = status
+        if self._added and status < 400:
+            headers = [*headers, *self._added]
         if self._plain:  # ASGI wants lower-case names; our own server sends what the upstream wrote
             headers = [(name.lower(), value) for name, value in headers]
         start: Message = {"type": "http.response.start", "status": status, "headers": headers}

@@ -16,8 +16,11 @@ upstreams:
 routes:
   - path: /api/shirts
     upstream: shop
-    live: {{poll: {{interval: 100ms}}, items: {{key: id}}}}
+    live: {{poll: {{interval: 100ms}}, items: {{key: id}}, origins: ["https://app.example"]}}
+  - path: /**
+    upstream: shop
 """
+PAGE = {"Origin": "https://app.example"}
 
 
 async def test_a_client_may_go_on_by_any_other_transport(gateway: Serve, backend: Backend) -> None:
@@ -62,3 +65,38 @@ async def test_what_a_long_poll_says_in_http(gateway: Serve, backend: Backend) -
         assert (bad.status_code, bad.json()["code"]) == (400, "bad_wait")
         rest = await client.get(url, headers={"Prefer": "return=minimal"})
         assert rest.json() == [{"id": 1, "stock": 12}], "other preferences are the backend's"
+
+
+async def test_pages_of_other_origins_and_discovery(gateway: Serve, backend: Backend) -> None:
+    running = gateway(CONFIG.format(url=backend.url))
+    url = f"{running.url}/api/shirts"
+    async with httpx.AsyncClient(trust_env=False) as client:
+        asks = {**PAGE, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "prefer"}
+        granted = await client.options(url, headers=asks)
+        assert (granted.status_code, granted.headers["access-control-allow-headers"]) == (204, "prefer")
+        assert not backend.asked, "the gateway answers for itself"
+        for accept in ("text/event-stream", "application/x-ndjson"):
+            async with client.stream("GET", url, headers={**PAGE, "Accept": accept}) as stream:
+                assert stream.headers["access-control-allow-origin"] == "https://app.example"
+                assert stream.headers["access-control-allow-credentials"] == "true"
+            head = await client.head(url, headers={"Accept": accept})
+            assert (head.status_code, head.headers["content-type"]) == (200, accept)
+        polled = await client.get(url, headers={**PAGE, "Prefer": "wait=0"})
+        assert "preference-applied" in polled.headers["access-control-expose-headers"]
+        rest = await client.get(url, headers=PAGE)
+        assert "access-control-allow-origin" not in rest.headers, "REST answers are the backend's"
+        assert list(rest.links) == ["alternate"]
+        assert rest.headers.get_list("link") == [
+            '<>; rel="alternate"; type="application/x-ndjson"',
+            '<>; rel="alternate"; type="text/event-stream"',
+        ]
+        other = await client.get(f"{running.url}/api/shirts/1")
+        assert "link" not in other.headers
+
+
+async def test_what_rest_clients_ask_of_a_live_url_is_passed_through(gateway: Serve, backend: Backend) -> None:
+    running = gateway(CONFIG.format(url=backend.url))
+    async with httpx.AsyncClient(trust_env=False) as client:
+        for method in ("HEAD", "OPTIONS", "POST", "DELETE"):
+            await client.request(method, f"{running.url}/api/shirts", headers={"Accept": "*/*"})
+    assert [asked.method for asked in backend.asked] == ["HEAD", "OPTIONS", "POST", "DELETE"]

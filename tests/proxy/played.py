@@ -124,5 +124,5 @@ def inbound(*headers: tuple[bytes, bytes], wire: bool = True, **more: object) ->
     return Inbound(scope_of(*headers, wire=Wire([(b"Host", b"gate"), *headers], []) if wire else None, **more))
 
 
-def reply(client: Client, *, wire: bool = True, method: str = "GET") -> Reply:
-    return Reply(inbound(wire=wire, method=method), client.send)
+def reply(client: Client, *, wire: bool = True, method: str = "GET", added: Headers | None = None) -> Reply:
+    return Reply(inbound(wire=wire, method=method), client.send, added or [])

@@ -102,3 +102,11 @@ async def test_a_problem(method: str) -> None:
     else:
         assert json.loads(client.body)["detail"] == "too late"
         assert this.sent == length == len(client.body)
+
+
+async def test_good_answers_get_the_headers_of_their_route_and_others_do_not() -> None:
+    added = [(b"link", b"<>; rel=alternate")]
+    for status, expected in ((200, [VIA, *added]), (304, [VIA, *added]), (404, [VIA]), (500, [VIA])):
+        client = Client()
+        await reply(client, added=added).whole(Call(status, []), b"")
+        assert client.sent[0]["headers"] == expected
