@@ -205,6 +205,18 @@ def _sources(routes: dict[Labels, RouteStats]) -> Iterator[Metric]:
         _one(routes, lambda route: route.poll_seconds),
     )
     yield _counter(
+        "tidegate_source_doubted_answers",
+        "Answers that lacked most of a list and were not believed until repeated.",
+        ROUTE,
+        _one(routes, lambda route: route.doubted),
+    )
+    yield _counter(
+        "tidegate_source_irregular_items",
+        "Items without a key of their own, counted in every state that was compared.",
+        ROUTE,
+        _one(routes, lambda route: route.irregular),
+    )
+    yield _counter(
         "tidegate_events",
         "Events on channels, by type; each is counted once, whatever the number of its receivers.",
         ("route", "type"),

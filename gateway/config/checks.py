@@ -78,6 +78,22 @@ def _item_mode_has_items(tree: Tree) -> Iterator[Finding]:
                 yield (*path, "live", "modes", index), "the mode items needs the key items beside it"
 
 
+def _lists_are_no_objects(tree: Tree) -> Iterator[Finding]:
+    """What only a document without items has."""
+    for path, route in routes(tree):
+        live = mapping(route.get("live"))
+        if "items" not in live:
+            continue
+        for index, mode in enumerate(listing(live.get("modes"))):
+            if mode == "merge":
+                yield (
+                    (*path, "live", "modes", index),
+                    "a merge patch replaces lists whole: with items use items or patch",
+                )
+        if live.get("ignore"):
+            yield (*path, "live", "ignore"), "with items, what to ignore stands in items.ignore, as paths in an item"
+
+
 def _pools_hold_their_idle(tree: Tree) -> Iterator[Finding]:
     for name, upstream in mapping(tree.value.get("upstreams")).items():
         pool = mapping(mapping(upstream).get("pool"))
@@ -163,6 +179,7 @@ _CHECKS: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     all_are_reached,
     _live_routes_allow_get,
     _item_mode_has_items,
+    _lists_are_no_objects,
     _pools_hold_their_idle,
     _addresses_differ,
     tls_files_load,

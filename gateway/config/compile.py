@@ -144,6 +144,7 @@ def _live(live: LiveKeys) -> settings.LiveSettings:
     return settings.LiveSettings(
         source=used(live, LiveKeys),
         items=_items(live.items) if live.items else None,
+        ignore=tuple(live.ignore),
         modes=tuple(live.modes or ()),
         log=settings.LogLimits(**dict(live.log)),
         slow=live.slow,
@@ -154,4 +155,11 @@ def _live(live: LiveKeys) -> settings.LiveSettings:
 
 
 def _items(items: Items) -> settings.Items:
-    return settings.Items(at=items.at, key=tuple(items.key), ignore=tuple(items.ignore))
+    return settings.Items(
+        at=items.at,
+        key=tuple(items.key),
+        ignore=tuple(items.ignore),
+        order=items.order,
+        delete_after=items.delete_after,
+        max_delete_ratio=items.max_delete_ratio,
+    )

@@ -17,6 +17,7 @@ from gateway.config.values import (
     Expression,
     Host,
     HostHeader,
+    JsonPaths,
     Label,
     LogTarget,
     Method,
@@ -25,12 +26,11 @@ from gateway.config.values import (
     OrText,
     PathTemplate,
     Text,
-    TextList,
     Texts,
     at_least,
 )
 from gateway.core.settings import ClientCert, Mode, SlowPolicy
-from gateway.plugin.options import Duration, Options, Size
+from gateway.plugin.options import Duration, Options, Percent, Size
 
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Time = Annotated[Duration, at_least("1ms")]
@@ -134,8 +134,14 @@ class Items(Section):
     """JMESPath of the list in the answer; without it the answer is the list"""
     key: Texts = Field(default=["id"])
     """the field, or fields together, that identify an item"""
-    ignore: TextList = Field(default=[])
-    """fields whose change is no change"""
+    ignore: JsonPaths = Field(default=[])
+    """paths in an item whose change is no change, as in seen_at, prices.*.at or /meta/seen_at"""
+    order: bool | None = None
+    """true: item events tell of the order; false: another order is no change"""
+    delete_after: Annotated[int, Field(ge=1, le=1000)] = 1
+    """complete answers in a row that lack an item before it counts as deleted"""
+    max_delete_ratio: Percent = 0.5
+    """an answer that lacks more of the items is not believed until it has been repeated"""
 
 
 class LogLimits(Section):
@@ -152,6 +158,8 @@ class LiveKeys(Section):
 
     items: Items | None = None
     """the answer is a list of things with a key: changes are told item by item"""
+    ignore: JsonPaths = Field(default=[])
+    """paths in an answer without items whose change is no change, as in generated_at or results.*.age"""
     modes: Annotated[list[Mode], Distinct] | None = None
     """how clients may hear of changes, the default first"""
     log: LogLimits = LogLimits()

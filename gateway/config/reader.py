@@ -90,6 +90,7 @@ def _syntax(file: str, text: str, error: yaml.MarkedYAMLError) -> Problem:
 _SYNTAX = (
     ("cannot start any token", "not YAML: a value begins with a tab, @, ` or %: indent with spaces, quote the rest"),
     ("mapping values are not allowed", "not YAML: a colon where no key can be: check the indentation, or quote it"),
+    ("exceeded maximum nesting depth", f"nested deeper than {MAX_DEPTH} levels"),  # newer libyaml has its own bound
     ("undefined alias", "not YAML: an alias (*name) without its anchor (&name) before it"),
     ("exceeded maximum nesting depth", f"nested deeper than {MAX_DEPTH} levels"),  # newer libyaml has its own bound
     ("but found another document", "a second document begins here: one file holds one configuration"),

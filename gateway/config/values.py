@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from gateway.core.paths import parse_path
 from gateway.core.route import parse_template
 from gateway.plugin.options import parse_duration, parse_size
 
@@ -83,6 +84,11 @@ def _url(text: str) -> str:
 
 def _template(text: str) -> str:
     parse_template(text)
+    return text
+
+
+def _json_path(text: str) -> str:
+    parse_path(text)
     return text
 
 
@@ -198,4 +204,5 @@ Name = Annotated[
 ]
 Texts = Annotated[list[Text], AfterValidator(_several), BeforeValidator(_listed), OrText()]
 TextList = Annotated[list[Text], BeforeValidator(_listed), OrText()]
+JsonPaths = Annotated[list[Annotated[str, AfterValidator(_json_path)]], BeforeValidator(_listed), OrText()]
 Distinct = AfterValidator(_several)

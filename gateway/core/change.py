@@ -1,18 +1,24 @@
 """What a channel publishes when its resource went from one state to another.
 
 Nothing, when nothing changed that counts; else the new state with the operations and item events that lead to it.
-What is kept as the state may lag behind the resource in one point: fields that the route ignores are as they
-were when their item last changed. So states, patches and item events always agree.
+What is kept as the state may lag behind the resource in two points: fields that the route ignores are as they were
+when something else last changed, and absent items stay until their deletion is believed. So states, patches and
+item events always agree.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from gateway.core import keyed
+from gateway.core.deletes import NONE, Absences, settle
 from gateway.core.diff import diff
+from gateway.core.equal import same_but
 from gateway.core.event import Change, Json
-from gateway.core.settings import Items
+from gateway.core.merge import merge_patch
+from gateway.core.settings import Items, LiveSettings
 
 # A patch that costs more of a snapshot's bytes than this isn't worth its client's work, nor the log's memory.
 PATCH_SHARE = 0.6
@@ -23,40 +29,75 @@ _SAMPLE = 64
 _encode = msgspec.json.Encoder().encode
 
 
-def change_between(old: Json, new: Json, items: Items | None, *, first: bool = False) -> Change | None:
-    """The change from `old` to `new`, both after selection; None when nothing changed that counts.
+class Step(NamedTuple):
+    """What an answer leads to: a change or none, and what to remember for the next answer.
 
-    `first`: there is no state before, `old` means nothing. Raises ValueError when there should be items
-    and `new` is not a list.
+    `irregular` counts items without a key of their own, `doubt` says why the answer was not believed.
     """
+
+    change: Change | None
+    absences: Absences = NONE
+    irregular: int = 0
+    doubt: str = ""
+
+
+def first_state(new: Json, items: Items | None) -> Step:
+    """The state that a channel begins with. Raises ValueError when there should be items and `new` is not a list."""
     if items is None:
-        return Change(document=new) if first else _document_change(old, new)
+        return Step(Change(document=new))
+    return Step(Change(document=new), irregular=keyed.irregular(keyed.identify(_listed(new, items), items.key)))
+
+
+def change_between(
+    old: Json, new: Json, live: LiveSettings, absences: Absences = NONE, *, complete: bool = True
+) -> Step:
+    """The step from `old` to `new`, both after selection.
+
+    What is absent from an answer that is not `complete` was not deleted. Raises ValueError when there should be
+    items and `new` is not a list.
+    """
+    if live.items is None:
+        return Step(_document_change(old, new, live))
+    listed = _listed(new, live.items)
+    if not isinstance(old, list):
+        return first_state(new, live.items)
+    return _list_change(old, listed, live.items, absences, complete=complete)
+
+
+def _listed(new: Json, items: Items) -> list[Json]:
     if not isinstance(new, list):
         raise ValueError(f"there is no list at {items.at!r}" if items.at else "the answer is not a list")
-    if first or not isinstance(old, list):
-        return Change(document=new)
-    return _list_change(old, new, items)
+    return new
 
 
-def _document_change(old: Json, new: Json) -> Change | None:
-    patch = diff(old, new)
-    return Change(document=new, patch=_worthwhile(patch, new)) if patch else None
-
-
-def _list_change(old: list[Json], new: list[Json], items: Items) -> Change | None:
-    before = keyed.identify(old, items.key)
-    comparison = keyed.compare(before, keyed.identify(new, items.key), items)
-    if comparison is None:
+def _document_change(old: Json, new: Json, live: LiveSettings) -> Change | None:
+    if live.ignore and same_but(old, new, live.ignore):
         return None
+    operations = diff(old, new)
+    if not operations:
+        return None
+    most = PATCH_SHARE * _size(new)
+    merge = merge_patch(operations, new) if "merge" in live.modes else None
+    return Change(
+        document=new,
+        patch=operations if len(_encode(operations)) <= most else None,
+        merge=merge if merge is not None and len(_encode(merge)) <= most else None,
+    )
+
+
+def _list_change(old: list[Json], new: list[Json], items: Items, absences: Absences, *, complete: bool) -> Step:
+    before, after = keyed.identify(old, items.key), keyed.identify(new, items.key)
+    settled = settle(before, after, items, absences, complete=complete)
+    irregular = keyed.irregular(after)
+    comparison = None if settled.doubt else keyed.compare(before, settled.items, items)
+    if comparison is None:
+        return Step(None, settled.absences, irregular, settled.doubt)
     document = list(comparison.merged.values())
-    if comparison.anonymous:
-        return Change(document=document)  # no event can tell of it, so everyone gets the state
-    patch = keyed.patch(before, comparison)
-    return Change(document=document, patch=_worthwhile(patch, document), items=comparison.changes)
-
-
-def _worthwhile(patch: list[Json], document: Json) -> list[Json] | None:
-    return patch if len(_encode(patch)) <= PATCH_SHARE * _size(document) else None
+    if comparison.anonymous:  # no event can tell of it, so everyone gets the state
+        return Step(Change(document=document), settled.absences, irregular)
+    operations = keyed.patch(before, comparison)
+    patch = operations if len(_encode(operations)) <= PATCH_SHARE * _size(document) else None
+    return Step(Change(document=document, patch=patch, items=comparison.changes), settled.absences, irregular)
 
 
 def _size(document: Json) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway.core.event import Json
+from gateway.core.paths import parse_path, without
 
 # The fastest way to bytes that differ whenever values do; both raise what `same` catches.
 _encoder = msgspec.msgpack.Encoder()
@@ -28,6 +29,14 @@ def same(left: Json, right: Json) -> bool:
         return left == right and (encode(left) == encode(right) or _walk(left, right))
     except (RecursionError, OverflowError, UnicodeEncodeError):
         return _walk(left, right)  # too deep, an integer above 64 bits, a lone surrogate
+
+
+def same_but(left: Json, right: Json, ignore: tuple[str, ...]) -> bool:
+    """Whether two values are the same document but for what is at these paths."""
+    for text in ignore:
+        path = parse_path(text)
+        left, right = without(left, path), without(right, path)
+    return same(left, right)
 
 
 def _walk(left: Json, right: Json) -> bool:

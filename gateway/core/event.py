@@ -9,7 +9,9 @@ from gateway.core.position import Position
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
-EventType = Literal["snapshot", "patch", "created", "updated", "deleted", "notify", "status", "gap", "close"]
+EventType = Literal[
+    "snapshot", "patch", "merge", "created", "updated", "moved", "deleted", "notify", "status", "gap", "close"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +38,9 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class ItemChange:
-    """One item of a keyed list was created, updated or deleted; `data` is the event's data as clients read it."""
+    """What happened to one item of a keyed list; `data` is the event's data as clients read it."""
 
-    type: Literal["created", "updated", "deleted"]
+    type: Literal["created", "updated", "moved", "deleted"]
     data: dict[str, Json]
 
 
@@ -47,11 +49,13 @@ class Change:
     """One step of a channel's state, as it travels through the broker.
 
     `document` is the whole state after it, `patch` the RFC 6902 operations from the state before
-    (None: there was none, or the patch would cost more than the snapshot), `items` the keyed events.
+    (None: there was none, or the patch would cost more than the snapshot), `merge` the RFC 7396 patch where
+    clients may ask for it (None also where it can't say what changed), `items` the keyed events.
     """
 
     document: Json
     patch: list[Json] | None = None
+    merge: dict[str, Json] | None = None
     items: tuple[ItemChange, ...] = ()
 
     @property

@@ -1,10 +1,13 @@
-"""What happened to the items of a keyed list: created, updated, deleted.
+"""What happened to the items of a keyed list: created, updated, deleted, and moved where the order counts.
 
-An item is identified by the value of its key fields; the order of the list does not count. When several items
-have one key, the last is the item of that key, as in a map that a client makes of the list. The others, and
-items that have no key (or null, or are no objects), are anonymous: they cannot be told of one by one.
+An item is identified by the value of its key fields. When several items have one key, the last is the item of that
+key, as in a map that a client makes of the list. The others, and items that have no key (or null, or are no objects),
+are anonymous: they cannot be told of one by one.
 
-Names of fields may be paths into an item, with dots between (`meta.id`).
+Names of key fields may be paths into an item, with dots between (`meta.id`).
+
+Where the order counts, events are to be applied one by one: `created` and `moved` put their item right after the one
+that they name, and with the last of them the whole order is right.
 """
 
 from __future__ import annotations
@@ -18,8 +21,10 @@ import msgspec
 
 from gateway.core.align import align
 from gateway.core.diff import diff, rebase, splice
-from gateway.core.equal import encode_into, same
+from gateway.core.equal import encode_into, same_but
 from gateway.core.event import ItemChange, Json
+from gateway.core.patch import tokens
+from gateway.core.paths import covers, parse_path
 from gateway.core.settings import Items
 
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -70,27 +75,32 @@ def irregular(identified: Identified) -> int:
 
 
 def compare(old: Identified, new: Identified, items: Items) -> Comparison | None:
-    """What happened between two lists; None when nothing did that counts, the order of the list included."""
-    changed, merged = set[Hashable](), dict(new)
-    for identity in _suspects(old, new):
-        if identity in old and _same_but(old[identity], new[identity], items.ignore):
-            merged[identity] = old[identity]
-        else:
-            changed.add(identity)
+    """What happened between two lists; None when nothing did that counts, their order included where it does."""
+    changed, merged = _changed(old, new, items.ignore)
+    if items.order is False:
+        merged = {identity: merged[identity] for identity in (*_common(old, merged), *merged)}
     deleted = [identity for identity in old if identity not in new]
-    if not changed and not deleted and list(old) == list(new):
+    if not changed and not deleted and list(old) == list(merged):
         return None
-    if any(type(identity) is Anonymous for identity in (*changed, *deleted)):
+    placed = _placed(old, merged) if items.order else {}
+    if _untold(old, merged, (*changed, *deleted), placed):
         return Comparison(merged, {}, (), True)
-    in_order = [identity for identity in new if identity in changed]
-    patches = {identity: diff(old[identity], new[identity]) for identity in in_order if identity in old}
     changes = [ItemChange("deleted", {"key": key_of(old[identity], items.key)}) for identity in deleted]
-    for identity in in_order:
-        data: dict[str, Json] = {"key": key_of(new[identity], items.key), "item": new[identity]}
-        if identity in patches:
-            changes.append(ItemChange("updated", {**data, "patch": patches[identity]}))
-        else:
-            changes.append(ItemChange("created", data))
+    patches: dict[Hashable, list[Json]] = {}
+    for identity, item in merged.items():
+        if identity not in changed and identity not in placed:
+            continue
+        data: dict[str, Json] = {"key": key_of(item, items.key)}
+        where = _where(merged, placed[identity], items.key) if identity in placed else {}
+        if identity not in old:
+            changes.append(ItemChange("created", {**data, "item": item, **where}))
+            continue
+        if where:
+            changes.append(ItemChange("moved", {**data, **where}))
+        if identity in changed:
+            patches[identity] = operations = diff(old[identity], item)
+            names = _changed_names(operations, items.ignore)
+            changes.append(ItemChange("updated", {**data, "item": item, "changed": names, "patch": operations}))
     return Comparison(merged, patches, tuple(changes), False)
 
 
@@ -134,6 +144,21 @@ def _identity(item: Json, key: tuple[str, ...]) -> Hashable:
     return parts[0] if len(parts) == 1 else parts
 
 
+def _changed(old: Identified, new: Identified, ignore: tuple[str, ...]) -> tuple[set[Hashable], Identified]:
+    """Which items are new or changed, and the new list with the old items where nothing changed that counts."""
+    changed, merged = set[Hashable](), dict(new)
+    for identity in _suspects(old, new):
+        if identity in old and same_but(old[identity], new[identity], ignore):
+            merged[identity] = old[identity]
+        else:
+            changed.add(identity)
+    return changed, merged
+
+
+def _common(old: Identified, new: Identified) -> list[Hashable]:
+    return [identity for identity in old if identity in new]
+
+
 def _suspects(old: Identified, new: Identified) -> list[Hashable]:
     """The identities of items that are new, or whose bytes are not what they were."""
     before, after = bytearray(), bytearray()  # two buffers for all: making bytes of every item costs a fifth more
@@ -151,22 +176,38 @@ def _suspects(old: Identified, new: Identified) -> list[Hashable]:
     return suspects
 
 
-def _same_but(old: Json, new: Json, ignore: tuple[str, ...]) -> bool:
-    for name in ignore:
-        old, new = _without(old, _path(name)), _without(new, _path(name))
-    return same(old, new)
+def _placed(old: Identified, new: Identified) -> dict[Hashable, Hashable]:
+    """The items that clients have to put in their place, from the list's start on, and what each comes after."""
+    after = list(new)
+    stay = {place for _, place in align(_common(old, new), after)}
+    return {identity: after[place - 1] if place else None for place, identity in enumerate(after) if place not in stay}
 
 
-def _without(value: Json, path: tuple[str, ...]) -> Json:
-    """A copy without the field at `path`; only the objects on the way are copied."""
-    if not isinstance(value, dict) or path[0] not in value:
-        return value
-    copy = value.copy()
-    if len(path) == 1:
-        del copy[path[0]]
-    else:
-        copy[path[0]] = _without(copy[path[0]], path[1:])
-    return copy
+def _untold(
+    old: Identified, new: Identified, touched: tuple[Hashable, ...], placed: Mapping[Hashable, Hashable]
+) -> bool:
+    """Whether events could not tell of it, or not in fewer words than the whole list."""
+    if any(type(identity) is Anonymous for identity in (*touched, *placed, *placed.values())):
+        return True
+    moved = sum(identity in old for identity in placed)
+    return moved > 1 and moved > len(new) / 2
+
+
+def _where(items: Identified, before: Hashable, key: tuple[str, ...]) -> dict[str, Json]:
+    """Where a client puts an item: after the one with this key, or first."""
+    return {"after": None if before is None else key_of(items[before], key)}
+
+
+def _changed_names(operations: list[Json], ignore: tuple[str, ...]) -> list[Json]:
+    """The fields of an item that changed, in so far as it counts; each once, in the order of the patch."""
+    paths = [parse_path(path) for path in ignore]
+    names: dict[str, None] = {}
+    for operation in operations:
+        assert isinstance(operation, dict)
+        place = tuple(tokens(str(operation["path"])))
+        if not any(covers(path, place) for path in paths):
+            names[place[0]] = None
+    return list(names)
 
 
 def _dig(value: Json, path: tuple[str, ...]) -> object:

@@ -50,6 +50,7 @@ class Entry:
     first: int
     last: int
     patch: list[Json] | None
+    merge: dict[str, Json] | None
     items: tuple[ItemChange, ...]
     time: float
     size: int
@@ -95,8 +96,8 @@ class Log:
         if position.epoch != self.head.epoch:
             self._forget(len(self._entries))
             self.start = first - 1
-        size = len(msgspec.json.encode([change.patch, [item.data for item in change.items]]))
-        self._entries.append(Entry(first, position.offset, change.patch, change.items, now, size))
+        size = len(msgspec.json.encode([change.patch, change.merge, [item.data for item in change.items]]))
+        self._entries.append(Entry(first, position.offset, change.patch, change.merge, change.items, now, size))
         self._size += size
         self._lasts = None
         self._snapshots.clear()
@@ -148,7 +149,7 @@ class Log:
             if _needs_snapshot(entry, audience.mode):
                 return self.snapshot(audience)
             if entry.first <= offset:
-                if audience.mode == "patch":
+                if audience.mode != "items":
                     return None  # a patch covers its whole entry, of which this reader has seen a part
                 data, messages = self._render(entry, audience, offset)
             else:
@@ -182,6 +183,9 @@ class Log:
         if audience.mode == "patch":
             event = Event(type="patch", data=entry.patch, position=Position(epoch, entry.last))
             return audience.render(event), 1
+        if audience.mode == "merge":
+            event = Event(type="merge", data=entry.merge, position=Position(epoch, entry.last))
+            return audience.render(event), 1
         events = [
             Event(type=item.type, data=item.data, position=Position(epoch, entry.first + index))
             for index, item in enumerate(entry.items)
@@ -196,4 +200,6 @@ class Log:
 
 
 def _needs_snapshot(entry: Entry, mode: Mode) -> bool:
+    if mode == "merge":
+        return entry.merge is None
     return entry.patch is None and (mode == "patch" or not entry.items)

@@ -34,10 +34,11 @@ def _apply(document: Json, operation: Json) -> Json:
         raise ValueError("path is missing")
     if op != "remove" and "value" not in operation:
         raise ValueError("value is missing")
-    return _at(document, _tokens(path), str(op), operation.get("value"))
+    return _at(document, tokens(path), str(op), operation.get("value"))
 
 
-def _tokens(path: str) -> list[str]:
+def tokens(path: str) -> list[str]:
+    """The steps of a JSON Pointer (RFC 6901); raises ValueError."""
     if path and not path.startswith("/"):
         raise ValueError("path does not begin with a slash")
     if _ESCAPE.search(path):
@@ -45,11 +46,11 @@ def _tokens(path: str) -> list[str]:
     return [token.replace("~1", "/").replace("~0", "~") for token in path.split("/")[1:]]
 
 
-def _at(document: Json, tokens: list[str], op: str, value: Json) -> Json:
-    if not tokens:
+def _at(document: Json, steps: list[str], op: str, value: Json) -> Json:
+    if not steps:
         return _whole(op, value)
     root = node = _copy(document)
-    for token in tokens[:-1]:
+    for token in steps[:-1]:
         if isinstance(node, dict):
             if token not in node:
                 raise ValueError("path does not exist")
@@ -59,9 +60,9 @@ def _at(document: Json, tokens: list[str], op: str, value: Json) -> Json:
             child = node[index] = _copy(node[index])
         node = child
     if isinstance(node, dict):
-        _member(node, tokens[-1], op, value)
+        _member(node, steps[-1], op, value)
     else:
-        _element(node, tokens[-1], op, value)
+        _element(node, steps[-1], op, value)
     return root
 
 

@@ -112,14 +112,22 @@ class LogLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Items:
-    """Where the list is in the answer (JMESPath), what identifies an item, which fields don't count as change."""
+    """Where the list is in the answer (JMESPath), what identifies an item, what doesn't count as change.
+
+    `order` true: item events tell of it; false: it means nothing; None: only states and patches follow it.
+    An item is deleted once it is absent from `delete_after` complete answers in a row; when more than
+    `max_delete_ratio` of a list is gone at once, the answer is doubted.
+    """
 
     at: str | None = None
     key: tuple[str, ...] = ("id",)
     ignore: tuple[str, ...] = ()
+    order: bool | None = None
+    delete_after: int = 1
+    max_delete_ratio: float = 0.5
 
 
-Mode = Literal["items", "patch", "snapshot", "notify"]
+Mode = Literal["items", "patch", "merge", "snapshot", "notify"]
 SlowPolicy = Literal["snapshot", "disconnect", "skip"]
 
 
@@ -140,10 +148,11 @@ class AuthSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSettings:
-    """What makes a route live."""
+    """What makes a route live; `ignore` are paths that don't count as change in answers without `items`."""
 
     source: PluginUse
     items: Items | None = None
+    ignore: tuple[str, ...] = ()
     modes: tuple[Mode, ...] = ("patch", "snapshot", "notify")
     log: LogLimits = field(default_factory=LogLimits)
     slow: SlowPolicy = "snapshot"

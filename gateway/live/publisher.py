@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from gateway.core.change import change_between
-from gateway.core.event import Change, Json
-from gateway.core.keyed import identify, irregular
+from gateway.core.change import Step, change_between, first_state
+from gateway.core.deletes import NONE, Absences
+from gateway.core.event import Json
 from gateway.core.pace import backoff
 from gateway.core.select import select
 from gateway.core.stats import RouteStats
@@ -31,54 +33,72 @@ _TOO_LONG = 0.005
 
 @dataclass(slots=True)
 class ChannelPublisher:
-    """The `Publisher` of one channel; `heavy` once its documents are too big to be compared on the loop."""
+    """The `Publisher` of one channel; `heavy` once its documents are too big to be compared on the loop.
+
+    While deletions wait to be confirmed, `again` takes the same answer once more.
+    """
 
     channel: Channel
     broker: Broker
     stats: RouteStats
     clock: Clock
     heavy: bool = False
+    absences: Absences = NONE
+    doubt: str = ""
+    again: Callable[[], Step] | None = None
 
     @property
     def has_state(self) -> bool:
         return self.channel.log.has_state
 
-    async def state(self, document: Json) -> bool:
+    async def state(self, document: Json, *, complete: bool = True) -> bool:
+        return await self._take(partial(self._compare, document, complete=complete))
+
+    async def confirm(self) -> bool:
+        return self.again is not None and await self._take(self.again)
+
+    async def _take(self, compare: Callable[[], Step]) -> bool:
         if self.heavy:
-            change = await asyncio.to_thread(self._compare, document)
+            step = await asyncio.to_thread(compare)
         else:
             started = self.clock.monotonic()
-            change = self._compare(document)
+            step = compare()
             self.heavy = self.clock.monotonic() - started > _TOO_LONG
-        if change is None:
+        self.absences = step.absences
+        self.again = compare if step.absences.open else None
+        self._report(step)
+        if step.change is None:
             return False
-        if not self.has_state:
-            self._check_keys(change.document)
-        await self.broker.publish(self.channel.name, change)
+        await self.broker.publish(self.channel.name, step.change)
         return True
 
-    def _compare(self, document: Json) -> Change | None:
-        log, items = self.channel.log, self.channel.settings.items
-        if items is not None:
-            document = select(document, items)
-        return change_between(log.document, document, items, first=not log.has_state)
+    def _compare(self, document: Json, *, complete: bool) -> Step:
+        log, live = self.channel.log, self.channel.settings
+        if live.items is not None:
+            document = select(document, live.items)
+        if not log.has_state:
+            return first_state(document, live.items)
+        return change_between(log.document, document, live, self.absences, complete=complete)
 
-    def _check_keys(self, document: Json) -> None:
-        """Tell the operator when `items.key` does not tell the items apart; they are watched all the same."""
-        items = self.channel.settings.items
-        if items is None or not isinstance(document, list):
-            return
-        count = irregular(identify(document, items.key))
-        if count:
-            _log.warning(
-                "route %s: %d of %d items have no key of their own (items.key: %s); their changes go out as snapshots",
-                self.channel.route,
-                count,
-                len(document),
-                ", ".join(items.key),
-            )
+    def _report(self, step: Step) -> None:
+        """Tell subscribers of an answer that is not believed, and the operator when `items.key` does not tell apart."""
+        if step.doubt or self.doubt:
+            self.stats.doubted += bool(step.doubt)
+            self.doubt = step.doubt
+            self.status(Status(state="ok"))
+        if step.irregular:
+            if not self.stats.irregular:
+                _log.warning(
+                    "route %s: %d items have no key of their own (items.key: %s); their changes go out as snapshots",
+                    self.channel.route,
+                    step.irregular,
+                    ", ".join(self.channel.settings.items.key if self.channel.settings.items else ()),
+                )
+            self.stats.irregular += step.irregular
 
     def status(self, status: Status) -> None:
+        if self.doubt and status.state == "ok":
+            status = Status(state="suspect", reason=self.doubt)
         self.channel.tell(status)
 
     def polled(self, result: PollResult, seconds: float) -> None:

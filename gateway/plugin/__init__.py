@@ -18,7 +18,7 @@ from gateway.plugin.authenticator import Authenticator
 from gateway.plugin.broker import Broker, Deliver
 from gateway.plugin.codec import Codec
 from gateway.plugin.context import Clock, Context
-from gateway.plugin.options import Duration, Options, Size
+from gateway.plugin.options import Duration, Options, Percent, Size
 from gateway.plugin.registry import (
     AuthenticatorPlugin,
     BrokerPlugin,
@@ -60,6 +60,7 @@ __all__ = [
     "Informational",
     "Json",
     "Options",
+    "Percent",
     "Plugin",
     "PollResult",
     "Position",

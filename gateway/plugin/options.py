@@ -1,4 +1,4 @@
-"""Building blocks of a plugin's configuration: strict, immutable models, durations and sizes."""
+"""Building blocks of a plugin's configuration: strict, immutable models, durations, sizes and percentages."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Wi
 from pydantic.config import JsonDict
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
+_PERCENT = re.compile(r"([0-9]{1,2}|100)%", re.ASCII)
 _SIZE = re.compile(r"(\d+)(B|KB|MB|GB)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
@@ -47,6 +48,14 @@ def parse_size(value: object) -> int:
     return int(match[1]) * _BYTES[match[2]]
 
 
+def parse_percent(value: object) -> float:
+    """`0%` to `100%` as a fraction; raises ValueError for anything else."""
+    match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("expected a percentage from 0% to 100%")
+    return int(match[1]) / 100
+
+
 def format_duration(seconds: float) -> str:
     """As `parse_duration` reads it, in the largest unit that keeps it whole."""
     for unit in ("d", "h", "m", "s"):
@@ -72,4 +81,10 @@ Size = Annotated[
     BeforeValidator(parse_size),
     PlainSerializer(format_size, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(B|KB|MB|GB)$"}),
+]
+Percent = Annotated[
+    float,
+    BeforeValidator(parse_percent),
+    PlainSerializer(lambda share: f"{share:.0%}", return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": r"^(\d{1,2}|100)%$"}),
 ]

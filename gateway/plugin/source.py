@@ -49,9 +49,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """Freshness of a source. `stale`: it fails and the last state stands; `error`: it fails and there is none."""
+    """Freshness of a source. `stale`: it fails and the last state stands; `error`: it fails and there is none.
 
-    state: Literal["ok", "stale", "error"]
+    `suspect` is the runtime's own: an answer was not believed, and the last state stands.
+    """
+
+    state: Literal["ok", "stale", "error", "suspect"]
     reason: str = ""
     upstream_status: int | None = None
     retry_in: float | None = None
@@ -64,11 +67,18 @@ class Publisher(Protocol):
     def has_state(self) -> bool:
         """Whether the channel has a document (it may be kept from an earlier run of this source)."""
 
-    async def state(self, document: Json) -> bool:
-        """The resource's whole state now. The runtime selects, compares, and publishes what changed; says if any did.
+    async def state(self, document: Json, *, complete: bool = True) -> bool:
+        """The resource's state now. The runtime selects, compares, and publishes what changed; says if any did.
 
+        What is absent from a list that is not `complete` (a page is missing, say) counts as not looked at.
         Raises ValueError when the document is not what the route's `items` promise; nothing is published. The
         reason is fit for clients: it holds nothing of the document.
+        """
+
+    async def confirm(self) -> bool:
+        """The backend says again what the last `state` said: not modified, or the same bytes.
+
+        Deletions may have waited for that; says if anything was published.
         """
 
     def status(self, status: Status) -> None:

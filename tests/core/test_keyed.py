@@ -35,6 +35,7 @@ def test_created_updated_deleted() -> None:
             {
                 "key": 3,
                 "item": shirt(3, stock=0),
+                "changed": ["stock"],
                 "patch": [{"op": "add", "path": "/stock", "value": 0}],
             },
         ),
@@ -195,3 +196,44 @@ def test_deep_items_are_survived() -> None:
     assert between([shirt(1, deep=deep)], [shirt(1, deep=deep)]) is None
     assert events([shirt(1, deep=deep)], [shirt(1, deep=[deep])])[0][0] == "updated"
     assert irregular(identify([{"id": deep}], ID)) == 1
+
+
+def test_changed_names_each_field_once_and_no_ignored_one() -> None:
+    before = shirt(1, a={"x": 1, "y": 1}, seen=1, meta={"at": 1, "b": 1}, gone=1)
+    after = shirt(1, a={"x": 2, "y": 2}, seen=2, meta={"at": 2, "b": 1}, **{"a/b": 1})
+    ((_, data),) = events([before], [after], Items(ignore=("seen", "meta.at")))
+    assert isinstance(data, dict)
+    assert data["changed"] == ["gone", "a", "a/b"]
+
+
+def test_order_is_told_by_what_an_item_comes_after() -> None:
+    old: list[Json] = [shirt(1), shirt(2), shirt(3), shirt(4), shirt(5)]
+    new: list[Json] = [shirt(6), shirt(1), shirt(3), shirt(4), shirt(2, stock=1), shirt(5), shirt(7)]
+    assert [(kind, data["key"], data.get("after", "-")) for kind, data in events(old, new, Items(order=True))] == [  # type: ignore[index,union-attr,call-overload]
+        ("created", 6, None),
+        ("moved", 2, 4),
+        ("updated", 2, "-"),
+        ("created", 7, 5),
+    ]
+
+
+def test_a_list_that_is_sorted_anew_goes_out_whole() -> None:
+    old: list[Json] = [shirt(number) for number in range(10)]
+    comparison = between(old, old[::-1], Items(order=True))
+    assert comparison is not None
+    assert comparison.anonymous
+    assert list(comparison.merged.values()) == old[::-1]
+
+
+def test_a_place_after_an_item_without_a_key_cannot_be_told() -> None:
+    comparison = between([shirt(1), {}], [shirt(1), {}, shirt(2)], Items(order=True))
+    assert comparison is not None
+    assert comparison.anonymous
+
+
+def test_an_order_that_means_nothing() -> None:
+    items = Items(order=False)
+    assert between([shirt(1), shirt(2)], [shirt(2), shirt(1)], items) is None
+    comparison = between([shirt(1), shirt(2), shirt(3)], [shirt(4), shirt(3), shirt(1)], items)
+    assert comparison is not None
+    assert list(comparison.merged) == [1, 3, 4]

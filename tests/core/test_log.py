@@ -45,6 +45,14 @@ def test_each_mode_reads_a_change_its_own_way() -> None:
     assert read(log, 1, audience("notify")) == [{"id": "e.3", "type": "notify", "data": None}]
 
 
+def test_merge_patches_and_the_state_where_there_is_none() -> None:
+    log = log_of()
+    log.append(Position("e", 1), Change(document={"a": 1}, patch=[], merge={"a": 1}), now=0.0)
+    assert read(log, 0, audience("merge")) == [{"id": "e.1", "type": "merge", "data": {"a": 1}}]
+    log.append(Position("e", 2), Change(document={"a": None}, patch=[]), now=0.0)
+    assert read(log, 1, audience("merge")) == [{"id": "e.2", "type": "snapshot", "data": {"a": None}}]
+
+
 def test_a_reader_inside_a_change_gets_the_rest_of_its_items_and_no_patch() -> None:
     log = log_of()
     fill(log, 1, items=3)

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 
 import pytest
 
-from gateway.core.event import Change, Json
+from gateway.core.change import Step
+from gateway.core.deletes import INSISTENT
+from gateway.core.event import Json
 from gateway.live.publisher import ChannelPublisher
-from gateway.plugin import Publisher
+from gateway.plugin import Publisher, Status
 from gateway.testing.source import turn
-from tests.live.scene import Scene
+from tests.live.scene import Client, Scene
 
 
 async def test_a_document_of_the_wrong_shape_is_the_sources_to_deal_with(scene: Scene) -> None:
@@ -60,11 +63,12 @@ async def test_items_without_a_key_of_their_own_are_reported_to_the_operator(
     client = await scene.open()
     await scene.state([{"id": 1}, {"name": "x"}, {"id": 1}])
     assert caplog.messages == [
-        "route shirts: 2 of 3 items have no key of their own (items.key: id); their changes go out as snapshots"
+        "route shirts: 2 items have no key of their own (items.key: id); their changes go out as snapshots"
     ]
     await scene.state([{"id": 1}, {"name": "y"}, {"id": 1}])
     assert b'"snapshot"' in client.writer.take()
     assert len(caplog.messages) == 1
+    assert scene.stats.routes["shirts"].irregular == 4
 
 
 async def test_a_document_that_takes_long_to_compare_leaves_the_loop(
@@ -73,11 +77,11 @@ async def test_a_document_that_takes_long_to_compare_leaves_the_loop(
     threads: list[bool] = []
     compare = ChannelPublisher._compare
 
-    def slowly(self: ChannelPublisher, document: Json) -> Change | None:
+    def slowly(self: ChannelPublisher, document: Json, *, complete: bool) -> Step:
         threads.append(threading.current_thread() is threading.main_thread())
         if threads[-1]:
             scene.clock.advance(1)
-        return compare(self, document)
+        return compare(self, document, complete=complete)
 
     monkeypatch.setattr(ChannelPublisher, "_compare", slowly)
     done = asyncio.Event()
@@ -93,3 +97,62 @@ async def test_a_document_that_takes_long_to_compare_leaves_the_loop(
     await turn()
     assert threads == [True, False, False]
     assert str(client.heard()[-1]).endswith(".5"), "one snapshot, and two items exchanged for others"
+
+
+def states(client: Client) -> list[str]:
+    """What status events said since the last call."""
+    events = [json.loads(line) for line in client.writer.take().splitlines() if line.startswith(b"{")]
+    return [event["data"]["state"] for event in events if event["type"] == "status"]
+
+
+async def test_an_answer_that_lacks_most_items_is_told_of_and_kept_back(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await scene.open()
+    await scene.state([{"id": number} for number in range(20)])
+    client.writer.take()
+    await scene.state([])
+    assert b"the answer lacks 20 of 20 items" in client.writer.take()
+    await scene.source.do(say_ok)
+    assert states(client) == [], "the source's own word does not end the doubt"
+    assert "lacks 20 of 20" in caplog.text
+    await scene.state([{"id": number} for number in range(20)])
+    assert states(client) == ["ok"]
+    assert scene.stats.routes["shirts"].doubted == 1
+    assert scene.stats.routes["shirts"].failing == 0
+
+
+async def test_the_same_answer_again_confirms_deletions(scene: Scene) -> None:
+    said: list[bool] = []
+
+    async def confirm(publish: Publisher) -> None:
+        said.append(await publish.confirm())
+
+    client = await scene.open()
+    await scene.state([{"id": number} for number in range(20)])
+    await scene.source.do(confirm)
+    await scene.state([])
+    client.writer.take()
+    for _ in range(INSISTENT - 1):
+        await scene.source.do(confirm)
+    assert said == [False] * (INSISTENT - 1) + [True]
+    assert client.writer.take().count(b'"deleted"') == 20
+    await scene.source.do(confirm)
+    assert said[-1] is False
+
+
+async def test_an_incomplete_answer_is_no_reason_to_delete(scene: Scene) -> None:
+    async def incomplete(publish: Publisher) -> None:
+        assert await publish.state([{"id": 3}], complete=False)
+
+    client = await scene.open()
+    await scene.state([{"id": 1}, {"id": 2}])
+    client.writer.take()
+    await scene.source.do(incomplete)
+    heard = client.writer.take()
+    assert b'"created"' in heard
+    assert b'"deleted"' not in heard
+
+
+async def say_ok(publish: Publisher) -> None:
+    publish.status(Status(state="ok"))

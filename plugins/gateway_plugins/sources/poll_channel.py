@@ -106,7 +106,7 @@ class PolledChannel:
         has_state, date = self._publish.has_state, self._clock.time()
         if not judge(answer, conditional=bool(conditions), has_state=has_state, now=date):
             self._memory.not_modified()
-            return "not_modified"
+            return "changed" if await self._publish.confirm() else "not_modified"
         changed = await self._take(answer, now)
         return "changed" if changed else "unchanged"
 
@@ -120,7 +120,7 @@ class PolledChannel:
             except ValueError as error:
                 raise Failed(f"the backend's answer does not fit the route: {error}", answer.status) from None
         self._memory.whole(reading.digest, validators_of(answer.headers), now, changed=changed)
-        return changed
+        return changed or (not reading.fresh and await self._publish.confirm())
 
     async def _read(self, answer: Answer) -> Reading:
         known, tools = self._memory.digest, self._tools

@@ -72,8 +72,14 @@ class Channel:
     polls: list[tuple[PollResult, float]] = field(default_factory=list)
     has_state: bool = False
     refuses: str = ""
+    confirmed: int = 0
+    confirming: bool = False
 
-    async def state(self, document: Json) -> bool:
+    async def confirm(self) -> bool:
+        self.confirmed += 1
+        return self.confirming
+
+    async def state(self, document: Json, *, complete: bool = True) -> bool:
         if self.refuses:
             raise ValueError(self.refuses)
         changed = not self.documents or self.documents[-1] != document

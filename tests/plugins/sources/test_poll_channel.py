@@ -153,3 +153,17 @@ async def test_what_takes_long_is_read_off_the_loop() -> None:
     await this.polls(3)
     assert codec.on_loop == [True, False, False]
     assert this.channel.results == ["changed"] * 3
+
+
+async def test_the_same_answer_again_is_a_confirmation() -> None:
+    """Deletions may wait for it; what it publishes is no sign that a validator lied."""
+    this = run(ok(b"[1]", etag='"1"'), NOT_MODIFIED, ok(b"[1]", etag='"1"'), NOT_MODIFIED)
+    async with this.started():
+        await this.next()
+        assert this.channel.confirmed == 1
+        this.channel.confirming = True
+        await this.next()
+        await this.next()
+    assert this.channel.confirmed == 3
+    assert this.channel.results == ["changed", "not_modified", "changed", "changed"]
+    assert this.backend.conditions() == [None, b'"1"', b'"1"', b'"1"']
