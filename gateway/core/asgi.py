@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from typing import Any, Protocol
 
 Scope = MutableMapping[str, Any]
@@ -10,6 +10,15 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class _Nothing:
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+NOTHING: Awaitable[None] = _Nothing()
+"""What an application returns that has nothing left to do."""
 
 Header = tuple[bytes, bytes]
 Headers = list[Header]
@@ -67,3 +76,24 @@ class Exchange(Writer, Protocol):
 
     def informational(self, status: int, headers: Headers, /) -> None:
         """Send a 1xx response now; nothing happens for a client of HTTP/1.0, or after the response has begun."""
+
+
+class HttpExchange(Exchange, Protocol):
+    """An `Exchange` of a request, which an application may take over from ASGI's messages."""
+
+    @property
+    def notes(self) -> dict[object, bytes]:
+        """For what is made of `raw_headers` and nothing else; kept while a connection repeats the same headers."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the request has come; true from the start when it has no body."""
+
+    def take(self) -> None:
+        """The application will `answer` or `carry` the exchange, though what it returned is NOTHING or ends."""
+
+    def answer(self, status: int, headers: Headers, body: bytes, /) -> None:
+        """The whole response at once, in place of messages; nothing happens when the client has gone."""
+
+    def carry(self, answer: Awaitable[None], /) -> None:
+        """Run `answer` as the exchange, after all: as if the application had returned it."""

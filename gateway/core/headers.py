@@ -70,10 +70,14 @@ _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 # What is done with a header. Plain integers: this is looked up for every header of every request.
 _KEEP, _DROP, _CONNECTION, _HOST, _TE = range(5)
+_HOST_ALONE = [_HOST]
 
 
-class _Rules(dict[bytes, int]):
-    """A header's name, as it came, to its rule. Learns spellings: the hot path is one look-up a header."""
+class Rules(dict[bytes, int]):
+    """A header's name, as it came, to its rule: 0 for most, what `decide` says of the name in lower case for others.
+
+    Learns spellings: the hot path is one look-up a header.
+    """
 
     # Strangers choose the names, so what is kept is bounded; beyond it a name costs half a microsecond more.
     _NAMES = 1024
@@ -104,8 +108,8 @@ def _request_rule(name: bytes) -> int:
     return _REQUEST_TABLE.get(name, _DROP if dashed in _REQUEST_TABLE else _KEEP)
 
 
-_request_rules = _Rules(_request_rule)
-_response_rules = _Rules(lambda name: _RESPONSE_TABLE.get(name, _KEEP))
+_request_rules = Rules(_request_rule)
+_response_rules = Rules(lambda name: _RESPONSE_TABLE.get(name, _KEEP))
 
 
 def request_headers(headers: Headers, *, host: bytes | None, trailers: bool, added: tuple[Header, ...]) -> Headers:
@@ -114,11 +118,15 @@ def request_headers(headers: Headers, *, host: bytes | None, trailers: bool, add
     `trailers` says whether response trailers can be passed on; only then is `TE: trailers`. Raises
     ClientError for a name that is not a token.
     """
+    rules = _request_rules
+    special = [rules[pair[0]] for pair in headers if rules[pair[0]]]
+    if special == _HOST_ALONE and host is None:
+        return [*headers, *added]
     kept: Headers = []
     options: list[bytes] = []
     host_seen = te_seen = False
     for pair in headers:
-        rule = _request_rules[pair[0]]
+        rule = rules[pair[0]]
         if not rule:
             kept.append(pair)
         elif rule == _HOST:

@@ -89,6 +89,26 @@ class StreamingUpstream(Upstream, Protocol):
         idempotent and a kept-alive connection turned out to be dead. Safe to cancel, as `fetch`.
         """
 
+    def ready(self, headers: Headers) -> bytes:
+        """The header lines of requests without a body, for `ask`; the same however often it is asked."""
+
+    def ask(
+        self,
+        method: bytes,
+        target: bytes,
+        ready: bytes,
+        informational: Informational,
+        then: Callable[[], None],
+    ) -> UpstreamCall | None:
+        """The request of most: without a body, over a connection that is there; None when none is idle.
+
+        `then` is called once: with the head of the answer and often all of it, with a failure, or when neither
+        comes soon. Whoever then finds the answer not whole goes on with `settle`, and must close the call.
+        """
+
+    async def settle(self, call: UpstreamCall) -> UpstreamCall:
+        """What `request` does after asking, for a call of `ask`; the call to go on with may be another."""
+
     async def open(
         self, method: bytes, target: bytes, headers: Headers, informational: Informational | None = None
     ) -> UpstreamCall:

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.core.asgi import NOTHING
 from gateway.errors import ClientError, UpstreamError
 from gateway.proxy.body import ClientGone
-from gateway.proxy.inbound import Inbound
+from gateway.proxy.express import Express
 from gateway.proxy.passage import Passage
 from gateway.proxy.reply import Reply
+from gateway.proxy.visit import Visit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from gateway.core.access import AccessLog
     from gateway.core.asgi import Header, Receive, Scope, Send
     from gateway.core.settings import Route
     from gateway.core.stats import Stats
-    from gateway.plugin import StreamingUpstream
+    from gateway.plugin import StreamingUpstream, UpstreamCall
 
 # What nginx logs for a client that left before it was answered; nobody receives it.
 CLIENT_GONE = 499
@@ -41,20 +43,26 @@ class Proxy:
         self._access = access
         self._clock = clock
 
-    async def forward(
+    def forward(
         self, scope: Scope, receive: Receive, send: Send, route: Route, added: Sequence[Header] = ()
-    ) -> None:
-        """Answer one request; a good answer gets the headers `added`.
+    ) -> Awaitable[None]:
+        """Answer one request; a good answer gets the headers `added`."""
+        visit = Visit(scope, receive, send, route, self._stats.routes[route.name])
+        visit.began, visit.added = self._clock(), added
+        visit.counted.in_flight += 1
+        wire = visit.inbound.wire
+        if wire is not None and wire.whole:
+            express = Express(visit, wire, self._carry, self._account)
+            if express.start(self._upstreams[route.upstream]):
+                return NOTHING
+        return self._carry(visit, None)
 
-        Raises UpstreamError when an answer broke off that the client has the head of.
-        """
-        began = self._clock()
-        inbound = Inbound(scope)
-        reply = Reply(inbound, send, added)
-        counted = self._stats.routes[route.name]
-        counted.in_flight += 1
+    async def _carry(self, visit: Visit, call: UpstreamCall | None) -> None:
+        """The long way. Raises UpstreamError when an answer broke off that the client has the head of."""
+        reply = Reply(visit.inbound, visit.send, visit.added)
         try:
-            await Passage(inbound, receive, reply, self._upstreams[route.upstream]).carry()
+            upstream = self._upstreams[visit.route.upstream]
+            await Passage(visit.inbound, visit.receive, reply, upstream).carry(call)
         except (UpstreamError, ClientError) as error:
             if reply.status:
                 raise
@@ -62,10 +70,13 @@ class Proxy:
         except (ClientGone, OSError):  # ASGI servers may raise OSError when they can't send
             pass
         finally:
-            counted.in_flight -= 1
-            seconds = self._clock() - began
-            status = reply.status or CLIENT_GONE
-            counted.requests[inbound.method, status] += 1
-            if not reply.streaming:
-                counted.seconds.observe(seconds)
-            self._access.request(scope, route.name, status, reply.sent, seconds)
+            self._account(visit, reply.status or CLIENT_GONE, reply.sent, streaming=reply.streaming)
+
+    def _account(self, visit: Visit, status: int, sent: int, *, streaming: bool = False) -> None:
+        counted = visit.counted
+        counted.in_flight -= 1
+        counted.requests[visit.inbound.method, status] += 1
+        seconds = self._clock() - visit.began
+        if not streaming:
+            counted.seconds.observe(seconds)
+        self._access.request(visit.scope, visit.route.name, status, sent, seconds)

@@ -11,13 +11,13 @@ from gateway.core.forwarded import forwarded_headers
 from gateway.core.headers import one_cookie, request_headers, response_headers, trailer_headers
 
 if TYPE_CHECKING:
-    from gateway.core.asgi import Exchange, Headers, Scope
+    from gateway.core.asgi import Headers, HttpExchange, Scope
 
 # Up to this size a body of known length is collected before an upstream connection is taken: one write sends
 # it, it can be sent again, and a slow client holds no connection. nginx buffers 16 KB, then writes files.
 SMALL_BODY = 64 * 1024
 
-_NOTED = frozenset([b"host", b"content-length", b"transfer-encoding", b"expect"])
+_NOTED = frozenset([b"content-length", b"transfer-encoding", b"expect"])
 
 
 class Inbound:
@@ -26,23 +26,21 @@ class Inbound:
     `trailing`: the server can send trailers. `unsure`: the head does not say whether there is a body at all.
     """
 
-    __slots__ = ("_headers", "_host", "_scope", "expects", "length", "method", "target", "trailing", "unsure", "wire")
+    __slots__ = ("_headers", "_scope", "expects", "length", "method", "target", "trailing", "unsure", "wire")
 
     def __init__(self, scope: Scope) -> None:
         extensions = scope.get("extensions") or {}
         self._scope = scope
-        self.wire = cast("Exchange | None", extensions.get("tidegate.wire"))
+        self.wire = cast("HttpExchange | None", extensions.get("tidegate.wire"))
         self.trailing = "http.response.trailers" in extensions
         self.method: str = scope["method"]
         query: bytes = scope["query_string"]
         self.target: bytes = b"%b?%b" % (scope["raw_path"], query) if query else scope["raw_path"]
         self._headers: Headers = scope["headers"] if self.wire is None else self.wire.raw_headers
-        noted = {name: value for name, value in scope["headers"] if name in _NOTED}
-        self._host = noted.get(b"host", b"")
-        # Only HTTP/1 says by its headers that there is no body.
-        self.unsure = b"content-length" not in noted and not scope["http_version"].startswith("1")
-        self.length = self._length(noted)
-        self.expects = self.length != 0 and noted.get(b"expect", b"").lower() == b"100-continue"
+        self.unsure = self.expects = False
+        self.length: int | None = 0
+        if self.wire is None or not self.wire.whole:
+            self._measure({name: value for name, value in scope["headers"] if name in _NOTED})
 
     @property
     def small(self) -> bool:
@@ -55,7 +53,7 @@ class Inbound:
         client = scope.get("client")
         version: str = scope["http_version"]
         headers = self._headers if version[0] == "1" else one_cookie(self._headers)
-        added = forwarded_headers(client and client[0], scope["scheme"], self._host, version)
+        added = forwarded_headers(client and client[0], scope["scheme"], self._host(), version)
         return request_headers(headers, host=host, trailers=self.trailing, added=added)
 
     def informational(self, status: int, headers: Headers) -> None:
@@ -66,6 +64,18 @@ class Inbound:
     def trailers(self) -> Headers:
         """The request's trailers, once the body is complete."""
         return [] if self.wire is None else trailer_headers(self.wire.trailers)
+
+    def _measure(self, noted: dict[bytes, bytes]) -> None:
+        # Only HTTP/1 says by its headers that there is no body.
+        self.unsure = b"content-length" not in noted and not self._scope["http_version"].startswith("1")
+        self.length = self._length(noted)
+        self.expects = self.length != 0 and noted.get(b"expect", b"").lower() == b"100-continue"
+
+    def _host(self) -> bytes:
+        for name, value in self._scope["headers"]:
+            if name == b"host":
+                return value  # type: ignore[no-any-return]
+        return b""
 
     def _length(self, noted: dict[bytes, bytes]) -> int | None:
         if b"transfer-encoding" in noted:

@@ -33,8 +33,13 @@ class Passage:
         self._reply = reply
         self._upstream = upstream
 
-    def carry(self) -> Coroutine[object, object, None]:
-        """Raises UpstreamError, ClientError or ClientGone when the answer can't be completed."""
+    def carry(self, call: UpstreamCall | None = None) -> Coroutine[object, object, None]:
+        """Go all the way, or on with a call that has asked already.
+
+        Raises UpstreamError, ClientError or ClientGone when the answer can't be completed.
+        """
+        if call is not None:
+            return self._go_on(call)
         return self._with_body() if self._inbound.length != 0 else self._ask(b"")
 
     async def _with_body(self) -> None:
@@ -50,7 +55,12 @@ class Passage:
     async def _ask(self, body: bytes) -> None:
         inbound, upstream = self._inbound, self._upstream
         headers = inbound.headers(upstream.host)
-        call = await upstream.request(self._method, inbound.target, headers, body, inbound.informational)
+        await self._take(await upstream.request(self._method, inbound.target, headers, body, inbound.informational))
+
+    async def _go_on(self, call: UpstreamCall) -> None:
+        await self._take(await self._upstream.settle(call))
+
+    async def _take(self, call: UpstreamCall) -> None:
         try:
             answer = call.whole
             if answer is None:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from gateway.proxy.inbound import Inbound
 
 
+def answered(call: UpstreamCall, added: Sequence[Header]) -> Headers:
+    """The headers of an answer; a good one gets `added`."""
+    headers = response_headers(call.headers)
+    return [*headers, *added] if added and call.status < 400 else headers
+
+
 class Reply:
     """`status` is 0 until a response has begun; `sent` counts body bytes; `streaming` says it is an event stream."""
 
@@ -37,7 +43,7 @@ class Reply:
         """Pass on an answer that is all here."""
         trailers = trailer_headers(call.trailers) if call.trailers and self._trailing else []
         send = self._send
-        await send(self._start(call.status, response_headers(call.headers), trailers=bool(trailers)))
+        await send(self._start(call.status, answered(call, self._added), trailers=bool(trailers)))
         await send({"type": "http.response.body", "body": body})
         self.sent = len(body)
         if trailers:
@@ -48,7 +54,7 @@ class Reply:
         self.streaming = (header(call.headers, b"content-type") or b"").lower().startswith(b"text/event-stream")
         # Only a chunked answer can have trailers; whether it does is known at its end.
         trailing = self._trailing and header(call.headers, b"transfer-encoding") is not None
-        await self._send(self._start(call.status, response_headers(call.headers), trailers=trailing))
+        await self._send(self._start(call.status, answered(call, self._added), trailers=trailing))
         if not call.buffered:  # a server may hold the head back until there is a body: an event stream must open
             await self._send({"type": "http.response.body", "body": b"", "more_body": True})
         while data := await call.read():
@@ -67,8 +73,6 @@ class Reply:
 
     def _start(self, status: int, headers: Headers, *, trailers: bool) -> Message:
         self.status = status
-        if self._added and status < 400:
-            headers = [*headers, *self._added]
         if self._plain:  # ASGI wants lower-case names; our own server sends what the upstream wrote
             headers = [(name.lower(), value) for name, value in headers]
         start: Message = {"type": "http.response.start", "status": status, "headers": headers}

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from gateway.wire.incoming import AnswerParser
 
 Informational: TypeAlias = Callable[[int, Headers], None]  # is told each 1xx answer
+Headed: TypeAlias = "Callable[[Call, UpstreamError | None], None]"  # is told of the final head, or why none will come
 
 
 class Call(Incoming):
     """`ended`: the request is sent. `stale`: a kept-alive connection died before a byte of an answer came.
 
-    `slow`: the owner of the connection has come by more than once since the call began.
+    `slow`: the owner of the connection has come by more than once since the call began. `then` is called once in
+    place of a waiter, when there is something to tell. `method`, `request` and `began` are the asker's, who may
+    want to ask again.
     """
 
     __slots__ = (
@@ -37,11 +40,15 @@ class Call(Incoming):
         "_loop",
         "_visited",
         "_waiter",
+        "began",
         "ended",
         "informational",
+        "method",
         "on_head",
+        "request",
         "slow",
         "stale",
+        "then",
     )
 
     def __init__(self, method: bytes, connection: Connection, left: int | None, parser: AnswerParser) -> None:
@@ -49,7 +56,11 @@ class Call(Incoming):
         self._loop = connection.turn.loop
         self.ended = self.stale = self.slow = self._visited = False
         self.informational: Informational | None = None
-        self.on_head: Callable[[int, UpstreamError | None], None] | None = None
+        self.on_head: Headed | None = None
+        self.then: Callable[[], None] | None = None
+        self.method = method
+        self.request = b""
+        self.began = 0.0
         self._connection: Connection | None = connection
         self._left = left  # bytes of the body to come; None: it is chunked
         self._error: UpstreamError | None = None
@@ -69,11 +80,15 @@ class Call(Incoming):
     async def head(self) -> None:
         while not self.headed and self._error is None:
             await self._news()
-        if self.on_head is not None:
-            self.on_head(self.status, None if self.headed else self._error)
-            self.on_head = None
+        self.tell(None if self.headed else self._error)
         if not self.headed and self._error is not None:
             raise self._error
+
+    def tell(self, error: UpstreamError | None) -> None:
+        """Tell `on_head`, once."""
+        on_head, self.on_head = self.on_head, None
+        if on_head is not None:
+            on_head(self, error)
 
     @property
     def whole(self) -> bytes | None:
@@ -122,9 +137,14 @@ class Call(Incoming):
         self.wake()
 
     def wake(self) -> None:
-        """Something happened that `head` or `read` may wait for."""
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
+        """Something happened that `head`, `read` or `then` may wait for."""
+        then, waiter = self.then, self._waiter
+        if then is not None:
+            self.then = None
+            if self.headed:
+                self.tell(None)
+            then()
+        elif waiter is not None and not waiter.done():
             waiter.set_result(None)
 
     def visit(self) -> None:

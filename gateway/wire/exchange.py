@@ -7,7 +7,7 @@ the first piece of body, so that a small response is one write. Knows nothing of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from gateway.core.asgi import App, Framing, Headers, Message, Scope
@@ -42,13 +42,14 @@ class Exchange:
 
     __slots__ = (
         "_bell", "_chunks", "_connection", "_drained", "_fields", "_framing", "_full", "_given", "_left", "_mute",
-        "_old", "_status", "_trailers", "expects", "full", "keep_alive", "phase", "raw_headers", "trailers",
+        "_old", "_status", "_taken", "_trailers", "expects", "full", "keep_alive", "notes", "phase", "raw_headers", "trailers",
         "unread", "whole", "write",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, head: Head) -> None:
         self._connection = connection
         self.raw_headers = head.raw_headers
+        self.notes = head.notes
         self.keep_alive = head.keep_alive
         self.whole = head.length == 0
         self.full = connection.full
@@ -61,7 +62,7 @@ class Exchange:
         self.expects = head.expects_continue
         self._bell: Bell | None = None
         self._chunks: list[bytes] | None = None
-        self._given = False
+        self._given = self._taken = False
         self._framing: Framing = identity
         self._left = -1
         self._trailers: Headers | None = None
@@ -69,18 +70,33 @@ class Exchange:
         self._full: Callable[[], None] | None = None
         self._drained: Callable[[], None] | None = None
 
-    async def run(self, app: App, scope: Scope) -> None:
-        """Call the application once, and leave the connection in order whatever it does."""
+    def start(self, app: App, scope: Scope) -> None:
+        """Call the application once, and run what it returns."""
         try:
             answer = app(scope, self.receive, self.send)
-            del scope  # a stream may last for days, and the application decides what it keeps
+        except Exception as error:
+            self._failed(error)
+        else:
+            if not self._taken:
+                self.carry(answer)
+
+    def take(self) -> None:
+        self._taken = True
+
+    def carry(self, answer: Awaitable[None], /) -> None:
+        self._taken = False
+        self._connection.listener.spawn(self._run(answer))
+
+    async def _run(self, answer: Awaitable[None]) -> None:
+        """Leave the connection in order whatever the application does."""
+        try:
             await answer
-            if self.phase < DONE:
+            if self.phase < DONE and not self._taken:
                 raise RuntimeError("the application returned before its response was complete")
         except Exception as error:
             self._failed(error)
         finally:
-            if self.phase < DONE:
+            if self.phase < DONE and not self._taken:
                 self._connection.abort()
             self._connection.listener.done()
 
@@ -160,7 +176,9 @@ class Exchange:
         if kind == "http.response.body":
             self._body(bytes(message.get("body", b"")), more=message.get("more_body", False))
         elif kind == "http.response.start" and self.phase == WAITING:
-            self._start(message)
+            if message.get("trailers", False):
+                self._trailers = []
+            self._start(message["status"], message.get("headers", ()))
             return
         elif kind == "http.response.trailers" and self.phase == TRAILERS:
             self._trail(message)
@@ -170,16 +188,13 @@ class Exchange:
         while connection.full and self.phase < DONE:
             await connection.bell.wait()
 
-    def _start(self, message: Message) -> None:
-        status = message["status"]
+    def _start(self, status: int, headers: Headers) -> None:
         if not 200 <= status <= 999:
             raise ValueError(f"{status} is not the status of a response")
-        fields = self._fields = Fields(status, message.get("headers", ()))
+        fields = self._fields = Fields(status, headers)
         self.keep_alive = self.keep_alive and not fields.close
         if status in _MUTE:
             self._mute = True
-        if message.get("trailers", False):
-            self._trailers = []
         self.phase = HELD
         self.write = self._write_first
 
@@ -267,6 +282,11 @@ class Exchange:
             self._bell.ring()
 
     # tidegate.wire
+
+    def answer(self, status: int, headers: Headers, body: bytes, /) -> None:
+        if self.phase == WAITING:
+            self._start(status, headers)
+            self._body(body, more=False)
 
     def informational(self, status: int, headers: Headers, /) -> None:
         if not 100 <= status < 200 or status == 101:

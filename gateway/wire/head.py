@@ -57,11 +57,12 @@ _LOWER |= {b"Sec-WebSocket-" + end.title(): b"sec-websocket-" + end for end in
 class Head:
     """One request's head. `headers` have lower-case names, `raw_headers` the client's own.
 
-    `path` is the encoded one. `length` counts the body's bytes, or is CHUNKED.
+    `path` is the encoded one. `length` counts the body's bytes, or is CHUNKED. `notes` is for what others make of
+    the headers, by who they are: it is kept as long as a connection's requests repeat the same headers.
     """
 
     __slots__ = (
-        "expects_continue", "headers", "keep_alive", "length", "method", "path", "query", "raw_headers",
+        "expects_continue", "headers", "keep_alive", "length", "method", "notes", "path", "query", "raw_headers",
         "trailers", "upgrade", "version",
     )  # fmt: skip
 
@@ -69,6 +70,7 @@ class Head:
         self.method = _METHODS.get(method) or _unusual(method)
         self.version = version
         self.raw_headers = raw
+        self.notes: dict[object, bytes] = {}
         self.trailers: Headers = []  # filled when the body ends
         self.length = 0
         self.keep_alive = version == "1.1"
@@ -85,10 +87,22 @@ class Head:
             raise ClientError(400, "bad_host", "the Host header is not a host")
         if special:
             self._examine(special)
-        if target.startswith(b"/") and b"#" not in target:
+        if _plain(target):
             self.path, _, self.query = target.partition(b"?")
         else:
             self._locate(target)
+
+    def again(self, method: bytes, version: str, target: bytes, raw: Headers) -> Head:
+        """The head of the next request on the connection: most clients repeat their headers, to the byte."""
+        if self.length or raw != self.raw_headers or version != self.version or not _plain(target):
+            return Head(method, version, target, raw)
+        head = Head.__new__(Head)
+        head.method = _METHODS.get(method) or _unusual(method)
+        head.version, head.raw_headers, head.headers = version, self.raw_headers, self.headers
+        head.notes, head.trailers, head.length = self.notes, [], 0
+        head.keep_alive, head.expects_continue, head.upgrade = self.keep_alive, False, self.upgrade
+        head.path, _, head.query = target.partition(b"?")
+        return head
 
     def _lower(self, raw: Headers) -> tuple[bytes | None, dict[bytes, bytes] | None]:
         """Fill `headers`; Host, and the special ones by name, several values joined by a comma."""
@@ -148,9 +162,13 @@ class Head:
             raise ClientError(400, "bad_target", "the request target is neither a path nor an http URL")
         self.path = match[2] or (b"*" if self.method == "OPTIONS" and match[3] is None else b"/")
         self.query = match[3] or b""
-        for headers, name in ((self.headers, b"host"), (self.raw_headers, b"Host")):
-            headers[:] = [pair for pair in headers if pair[0].lower() != b"host"]
-            headers.insert(0, (name, match[1]))
+        rest = [pair for pair in self.raw_headers if pair[0].lower() != b"host"]
+        self.raw_headers = [(b"Host", match[1]), *rest]
+        self.headers = [(b"host", match[1]), *(pair for pair in self.headers if pair[0] != b"host")]
+
+
+def _plain(target: bytes) -> bool:
+    return target.startswith(b"/") and b"#" not in target
 
 
 def _unusual(method: bytes) -> str:

@@ -181,7 +181,7 @@ class Connection(asyncio.Protocol):
             return
         listener = self.listener
         exchange = self._exchange = Exchange(self, head)
-        listener.spawn(exchange.run(listener.app, http_scope(listener, self._ends, head, exchange)))
+        exchange.start(listener.app, http_scope(listener, self._ends, head, exchange))
 
     def body(self, data: bytes, /) -> None:
         self._age = 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from gateway.core.headers import Rules
 from gateway.errors import UpstreamProtocolError
 
 if TYPE_CHECKING:
@@ -22,20 +23,22 @@ MAX_HEADERS = 256
 # More 1xx answers than any protocol needs: 102 comes every 20 s where it is used at all.
 MAX_INFORMATIONAL = 32
 
-_FRAMING_SIZES = frozenset(map(len, (b"content-length", b"transfer-encoding")))
+_LENGTH, _TRANSFER = 1, 2
+_rules = Rules(lambda name: {b"content-length": _LENGTH, b"transfer-encoding": _TRANSFER}.get(name, 0))
 
 
 class AnswerParser:
     """llhttp for the answers of one connection, one after the other: to make a parser costs more than to use it.
 
-    What it reads goes to `answer`. `fresh` says that it stands at the beginning of an answer, or will: it does not
-    after the answer to HEAD, whose head it takes for the beginning of a body.
+    What it reads goes to `answer`, headers and trailers to `fields`. `fresh` says that it stands at the beginning of
+    an answer, or will: it does not after the answer to HEAD, whose head it takes for the beginning of a body.
     """
 
-    __slots__ = ("answer", "fresh", "llhttp")
+    __slots__ = ("answer", "fields", "fresh", "llhttp")
 
     def __init__(self) -> None:
         self.answer: Incoming | None = None
+        self.fields: Headers = []
         self.fresh = True
         self.llhttp = HttpResponseParser(self)
 
@@ -50,8 +53,7 @@ class AnswerParser:
             self.answer.on_status(reason)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.answer is not None:
-            self.answer.on_header(name, value)
+        self.fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self.answer is not None:
@@ -108,6 +110,7 @@ class Incoming:
         self._without_body = method == b"HEAD"
         self._parser = parser
         parser.answer = self
+        parser.fields = self.headers
 
     def feed(self, data: bytes) -> None:
         """Read what came; not to be called again once complete, or after it raised UpstreamProtocolError."""
@@ -163,22 +166,6 @@ class Incoming:
         if not self.headed:
             self.reason += reason
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self.headed:
-            self._trailer(name, value)
-            return
-        if len(name) in _FRAMING_SIZES:
-            value = self._framing(name.lower(), value)
-        self.headers.append((name, value))
-
-    def _framing(self, name: bytes, value: bytes) -> bytes:
-        """Look closer at what may be a header that frames; its value, without the space that llhttp leaves behind."""
-        if name == b"transfer-encoding":
-            self._chunked = True
-            if value.strip().lower() != b"chunked":
-                self._wrong = "used a transfer coding that it was not offered"
-        return value.rstrip(b" \t") if name == b"content-length" else value
-
     def on_headers_complete(self) -> None:
         if self.complete:
             return
@@ -189,11 +176,23 @@ class Incoming:
         self.status = status
         self.headed = True
         self._quiet = 0
+        self._parser.fields = self.trailers
+        for name, value in [pair for pair in self.headers if _rules[pair[0]]]:
+            self._framing(name, value)
         if status > 599 or len(self.headers) > MAX_HEADERS:
             self._wrong = f"sent status {status}" if status > 599 else f"sent more than {MAX_HEADERS} headers"
         if self._without_body:
             self._parser.fresh = False
             self._end()
+
+    def _framing(self, name: bytes, value: bytes) -> None:
+        """Look closer at a header that frames; llhttp leaves the space behind its value."""
+        if _rules[name] == _TRANSFER:
+            self._chunked = True
+            if value.strip().lower() != b"chunked":
+                self._wrong = "used a transfer coding that it was not offered"
+        elif not value.isdigit():
+            self.headers[self.headers.index((name, value))] = name, value.rstrip(b" \t")
 
     def on_body(self, data: bytes) -> None:
         if self.complete or not self.headed:
@@ -211,18 +210,14 @@ class Incoming:
     def _end(self) -> None:
         self.complete = True
         self.reusable = self._parser.llhttp.should_keep_alive()
+        self._parser.fields = []  # of what follows, which nobody asked for
+        if len(self.trailers) > MAX_HEADERS:
+            self._wrong = f"sent more than {MAX_HEADERS} trailers"
 
     def _between(self, status: int) -> None:
         self._informational += 1
         if status < 100 or self._informational > MAX_INFORMATIONAL:
             self._wrong = f"sent status {status}" if status < 100 else "sent too many 1xx answers"
         self.between.append((status, self.headers))
-        self.headers = []
+        self.headers = self._parser.fields = []
         self.reason = b""
-
-    def _trailer(self, name: bytes, value: bytes) -> None:
-        if self.complete:
-            return
-        self.trailers.append((name, value))
-        if len(self.trailers) > MAX_HEADERS:
-            self._wrong = f"sent more than {MAX_HEADERS} trailers"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from gateway.core.headers import Rules
 from gateway.errors import ClientError
 
 if TYPE_CHECKING:
@@ -18,18 +19,30 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
 _TARGET = re.compile(rb"(?:/[!-~\x80-\xff]*|\*)")
-_SIZES = frozenset(map(len, (b"host", b"content-length", b"transfer-encoding")))
+_HOST, _LENGTH, _TRANSFER = range(1, 4)
+_FRAMING = {b"host": _HOST, b"content-length": _LENGTH, b"transfer-encoding": _TRANSFER}
+_rules = Rules(lambda name: _FRAMING.get(name, 0))
 _USUAL_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
 _CHUNKED = (b"Transfer-Encoding", b"chunked")
 
 
 def request_head(method: bytes, target: bytes, headers: Headers) -> bytes:
     """Request line and headers. Raises ClientError for what is not HTTP/1.1."""
+    return request_line(method, target) + header_block(headers)
+
+
+def request_line(method: bytes, target: bytes) -> bytes:
+    """Raises ClientError as `request_head`."""
     if method not in _USUAL_METHODS and _METHOD.fullmatch(method) is None:
         raise ClientError(400, "bad_method", "the method is not a token")
     if _TARGET.fullmatch(target) is None:
         raise ClientError(400, "bad_target", "the request target is not a path")
-    return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, _lines(headers))
+    return b"%b %b HTTP/1.1\r\n" % (method, target)
+
+
+def header_block(headers: Headers) -> bytes:
+    """All header lines and the empty one. Raises ClientError as `request_head`."""
+    return _lines(headers) + b"\r\n"
 
 
 def framed(headers: Headers, body: bytes | None, host: bytes) -> tuple[Headers, int | None]:
@@ -39,15 +52,14 @@ def framed(headers: Headers, body: bytes | None, host: bytes) -> tuple[Headers, 
     """
     length: int | None = None
     missing_host = True
-    for name, value in headers:
-        if len(name) not in _SIZES:
-            continue
-        lower = name.lower()
-        if lower == b"host":
+    rules = _rules
+    for name, value in [pair for pair in headers if rules[pair[0]]]:
+        rule = rules[name]
+        if rule == _HOST:
             missing_host = False
-        elif lower == b"content-length":
+        elif rule == _LENGTH:
             length = _declared(value, length)
-        elif lower == b"transfer-encoding":
+        else:
             raise ClientError(400, "bad_framing", "the transfer encoding is decided for each hop")
     if missing_host:
         headers = [(b"Host", host), *headers]

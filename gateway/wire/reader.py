@@ -49,8 +49,8 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_bytes", "_fields", "_head", "_headed", "_max_bytes", "_max_count", "_parser", "_sink", "_split", "_target",
-        "_upgraded", "length", "whole",
+        "_bytes", "_fields", "_head", "_headed", "_last", "_max_bytes", "_max_count", "_parser", "_sink", "_split",
+        "_target", "_upgraded", "length", "whole",
     )  # fmt: skip
 
     def __init__(self, sink: Sink, limits: Limits) -> None:
@@ -59,6 +59,7 @@ class RequestReader:
         self._max_count = limits.header_count
         self._parser = HttpRequestParser(self)
         self._upgraded = False
+        self._last: Head | None = None
         self.length = 0
         self.reset()
 
@@ -79,6 +80,7 @@ class RequestReader:
         """Let go of what refers back to here: nothing is fed any more."""
         self._parser = None  # type: ignore[assignment]
         self._sink = None  # type: ignore[assignment]
+        self._last = None
 
     @property
     def begun(self) -> bool:
@@ -136,7 +138,9 @@ class RequestReader:
         if len(self._target) > MAX_TARGET:
             raise ClientError(414, "target_length", _TARGET_TOO_LONG)
         parser = self._parser
-        head = self._head = Head(parser.get_method(), parser.get_http_version(), self._target, self._fields)
+        parts = parser.get_method(), parser.get_http_version(), self._target, self._fields
+        head = self._head = self._last.again(*parts) if self._last is not None else Head(*parts)
+        self._last = head
         self._fields = head.trailers
         self._bytes = 0
         self.length = head.length

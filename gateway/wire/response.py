@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 
 from gateway.core.asgi import Header
+from gateway.core.headers import Rules
 from gateway.core.problem import problem
 from gateway.errors import ClientError
 
@@ -17,8 +18,15 @@ LAST_CHUNK = b"0\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-# What the head must know of; the last two are never passed on.
-_KNOWN = frozenset({b"content-length", b"date", b"connection", b"transfer-encoding"})
+# What the head must know of; what is from _CONNECTION on is never passed on.
+_LENGTH, _DATE, _CONNECTION, _TRANSFER = range(1, 5)
+_KNOWN = {
+    b"content-length": _LENGTH, b"date": _DATE, b"connection": _CONNECTION, b"transfer-encoding": _TRANSFER
+}  # fmt: skip
+_rules = Rules(lambda name: _KNOWN.get(name, 0))
+
+
+_line = b": ".join
 
 
 def status_line(status: int) -> bytes:
@@ -35,19 +43,21 @@ class Fields:
         self.length = -1
         self.dated = False
         self.close = False
-        lines = [_STATUS_LINES.get(status) or status_line(status)]
-        for name, value in headers:
-            lower = name.lower()
-            if lower in _KNOWN:
-                if lower == b"content-length":
-                    self._measure(value)
-                elif lower == b"date":
-                    self.dated = True
-                else:
-                    self.close = self.close or (lower == b"connection" and b"close" in value.lower())
-                    continue
-            lines.append(b"%b: %b\r\n" % (name, value))
-        self.data = join_lines(lines)
+        rules = _rules
+        kept = headers if isinstance(headers, list) else list(headers)
+        dropped = False
+        for name, value in [pair for pair in kept if rules[pair[0]]]:
+            rule = rules[name]
+            if rule == _LENGTH:
+                self._measure(value)
+            elif rule == _DATE:
+                self.dated = True
+            else:
+                dropped = True
+                self.close = self.close or (rule == _CONNECTION and b"close" in value.lower())
+        if dropped:
+            kept = [pair for pair in kept if rules[pair[0]] < _CONNECTION]
+        self.data = (_STATUS_LINES.get(status) or status_line(status)) + header_lines(kept)
 
     def _measure(self, value: bytes) -> None:
         if self.length >= 0 or not value.isdigit():
@@ -57,11 +67,10 @@ class Fields:
 
 def header_lines(headers: Iterable[Header]) -> bytes:
     """Header lines as they are; raises ValueError when one of them holds a line break."""
-    return join_lines([b"%b: %b\r\n" % (name, value) for name, value in headers])
-
-
-def join_lines(lines: list[bytes]) -> bytes:
-    data = b"".join(lines)
+    lines = list(map(_line, headers))
+    if not lines:
+        return b""
+    data = b"\r\n".join(lines) + b"\r\n"
     count = len(lines)
     if data.count(b"\n") != count or data.count(b"\r") != count or b"\0" in data:
         raise ValueError("a response header holds a line break or a NUL")

@@ -6,20 +6,22 @@ connection that it was written to died before a byte of an answer came (RFC 9110
 
 from __future__ import annotations
 
-from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gateway.core.http import Answer
 from gateway.errors import UpstreamError, UpstreamProtocolError
-from gateway.wire.outgoing import framed, request_head
+from gateway.wire.outgoing import framed, header_block, request_head, request_line
 from gateway.wire.pool import Pool
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.core.asgi import Headers
     from gateway.core.settings import UpstreamSettings
     from gateway.core.stats import UpstreamStats
     from gateway.wire.call import Call, Informational
+    from gateway.wire.client1 import Connection
 
 IDEMPOTENT = frozenset([b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"])
 
@@ -57,35 +59,71 @@ class HttpUpstream:
     async def request(
         self, method: bytes, target: bytes, headers: Headers, body: bytes, informational: Informational | None = None
     ) -> Call:
-        headers, _ = framed(headers, body, self._default_host)
-        request = request_head(method, self._target(target), headers) + body
+        request = self._whole(method, target, headers, body)
         began = monotonic()
         try:
             connection = self._pool.take() or await self._pool.acquire()
-            call = connection.ask(method, request)
-            call.informational = informational
-            try:
-                await call.soon()
-            except UpstreamError:
-                if not call.stale or method not in IDEMPOTENT:
-                    raise
-                call = await self._again(method, request, informational)
         except UpstreamError as error:
             self._stats.failures[error.code] += 1
             raise
-        if call.headed:
-            self._count(began, call.status, None)
-        else:
-            call.on_head = partial(self._count, began)
+        return await self.settle(self._ask(connection, method, request, began, informational))
+
+    def ready(self, headers: Headers) -> bytes:
+        headers, _ = framed(headers, b"", self._default_host)
+        return header_block(headers)
+
+    def ask(
+        self,
+        method: bytes,
+        target: bytes,
+        ready: bytes,
+        informational: Informational,
+        then: Callable[[], None],
+    ) -> Call | None:
+        request = request_line(method, self._target(target)) + ready
+        connection = self._pool.take()
+        if connection is None:
+            return None
+        call = self._ask(connection, method, request, monotonic(), informational)
+        call.then = then
         return call
 
-    async def _again(self, method: bytes, request: bytes, informational: Informational | None) -> Call:
+    async def settle(self, call: object) -> Call:
+        asked = cast("Call", call)
+        try:
+            try:
+                await asked.soon()
+            except UpstreamError:
+                if not asked.stale or asked.method not in IDEMPOTENT:
+                    raise
+                asked = await self._again(asked)
+        except UpstreamError as error:
+            self._stats.failures[error.code] += 1
+            raise
+        if asked.headed:
+            asked.tell(None)
+        return asked
+
+    def _whole(self, method: bytes, target: bytes, headers: Headers, body: bytes) -> bytes:
+        headers, _ = framed(headers, body, self._default_host)
+        return request_head(method, self._target(target), headers) + body
+
+    def _ask(
+        self, connection: Connection, method: bytes, request: bytes, began: float, informational: Informational | None
+    ) -> Call:
+        call = connection.ask(method, request)
+        call.request = request
+        call.began = began
+        call.informational = informational
+        call.on_head = self._count
+        return call
+
+    async def _again(self, call: Call) -> Call:
         self._stats.retries += 1
         connection = await self._pool.acquire()
-        call = connection.ask(method, request)
-        call.informational = informational
-        await call.soon()
-        return call
+        again = self._ask(connection, call.method, call.request, call.began, call.informational)
+        await again.soon()
+        return again
 
     async def open(
         self,
@@ -103,20 +141,21 @@ class HttpUpstream:
             raise
         call = connection.begin(method, head, length)
         call.informational = informational
-        call.on_head = partial(self._count, monotonic())
+        call.began = monotonic()
+        call.on_head = self._count
         return call
 
     async def close(self) -> None:
         """Close all connections."""
         await self._pool.close()
 
-    def _count(self, began: float, status: int, error: UpstreamError | None) -> None:
+    def _count(self, call: Call, error: UpstreamError | None) -> None:
         """The head of an answer came, or will not."""
         if error is not None:
             self._stats.failures[error.code] += 1
         else:
-            self._stats.answers[status] += 1
-            self._stats.seconds.observe(monotonic() - began)
+            self._stats.answers[call.status] += 1
+            self._stats.seconds.observe(monotonic() - call.began)
 
     def _target(self, target: bytes) -> bytes:
         return target if target == b"*" else self._base + target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -104,8 +104,8 @@ def post(*headers: bytes, method: bytes = b"POST") -> bytes:
 
 
 def app_of(proxy: Proxy) -> App:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await proxy.forward(scope, receive, send, ROUTE)
+    def app(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return proxy.forward(scope, receive, send, ROUTE)
 
     return app
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gateway.core.asgi import Headers, Message
 from gateway.core.http import Answer
 from gateway.errors import UpstreamError
-from gateway.plugin import Informational
+from gateway.plugin import Informational, UpstreamCall
 from gateway.proxy.inbound import Inbound
 from gateway.proxy.reply import Reply
 from tests.proxy.test_inbound import Wire, scope_of
@@ -70,8 +70,29 @@ class Upstream:
         self.name = "shop"
         self.host = host
         self.call = call
+        self.busy = False
         self.asked: list[tuple[bytes, bytes, Headers, bytes | None]] = []
+        self.readied: list[tuple[bytes, bytes, bytes]] = []
         self.informational: Informational | None = None
+        self.then: Callable[[], None] | None = None
+        self.settled = 0
+
+    def ready(self, headers: Headers) -> bytes:
+        return b"".join(b"%b: %b\r\n" % pair for pair in headers) + b"\r\n"
+
+    def ask(
+        self, method: bytes, target: bytes, ready: bytes, informational: Informational, then: Callable[[], None]
+    ) -> Call | None:
+        if self.busy:
+            return None
+        self.readied.append((method, target, ready))
+        self.informational, self.then = informational, then
+        return self.call
+
+    async def settle(self, call: UpstreamCall) -> Call:
+        assert call is self.call
+        self.settled += 1
+        return self.call
 
     async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int) -> Answer:
         raise AssertionError("the proxy does not fetch")

@@ -14,7 +14,7 @@ import hypercorn.config
 import pytest
 import uvicorn
 
-from gateway.core.asgi import App
+from gateway.core.asgi import App, Receive, Scope, Send
 from gateway.core.settings import Timeouts
 from gateway.core.stats import Stats
 from gateway.proxy.app import Proxy
@@ -540,7 +540,12 @@ async def gate_elsewhere(serve: Elsewhere, *scripts: Script) -> AsyncIterator[Ga
     stats, log = Stats(), Log()
     async with upstream(*scripts) as this:
         shop = HttpUpstream(this.settings(), stats.upstreams["shop"])
-        async with serve(app_of(Proxy({"shop": shop}, stats, log, time.monotonic))) as port:
+        app = app_of(Proxy({"shop": shop}, stats, log, time.monotonic))
+
+        async def elsewhere(scope: Scope, receive: Receive, send: Send) -> None:
+            await app(scope, receive, send)  # they tell ASGI applications by being coroutine functions
+
+        async with serve(elsewhere) as port:
             yield Gate(port, this, shop, stats, log)
         await shop.close()
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 import pytest
 
 from gateway.core.asgi import Headers, Scope
@@ -11,10 +13,24 @@ class Wire:
     def __init__(self, raw_headers: Headers, trailers: Headers) -> None:
         self.raw_headers = raw_headers
         self.trailers = trailers
+        self.whole = False
+        self.notes: dict[object, bytes] = {}
+        self.taken = False
+        self.answers: list[tuple[int, Headers, bytes]] = []
+        self.carried: list[Awaitable[None]] = []
         self.told: list[tuple[int, Headers]] = []
 
     def informational(self, status: int, headers: Headers, /) -> None:
         self.told.append((status, headers))
+
+    def take(self) -> None:
+        self.taken = True
+
+    def answer(self, status: int, headers: Headers, body: bytes, /) -> None:
+        self.answers.append((status, headers, body))
+
+    def carry(self, answer: Awaitable[None], /) -> None:
+        self.carried.append(answer)
 
 
 def scope_of(*headers: tuple[bytes, bytes], wire: Wire | None = None, **more: object) -> Scope:

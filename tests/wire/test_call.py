@@ -151,7 +151,7 @@ async def test_a_connection_reads_again_when_the_answer_that_stopped_it_is_compl
 async def test_the_head_is_counted_once() -> None:
     call, _, connection = begin(0)
     counted: list[tuple[int, UpstreamError | None]] = []
-    call.on_head = lambda status, error: counted.append((status, error))
+    call.on_head = lambda told, error: counted.append((told.status, error))
     connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n")
     await call.head()
     await call.head()
@@ -161,7 +161,7 @@ async def test_the_head_is_counted_once() -> None:
 async def test_a_head_that_does_not_come_is_counted_once() -> None:
     call, _, connection = begin(0)
     counted: list[tuple[int, UpstreamError | None]] = []
-    call.on_head = lambda status, error: counted.append((status, error))
+    call.on_head = lambda told, error: counted.append((told.status, error))
     connection.shut()
     for _ in range(2):
         with pytest.raises(UpstreamUnavailable):

@@ -101,7 +101,7 @@ async def test_requests_leave_nothing_for_the_collector() -> None:
         left = [item for item in gc.get_objects() if isinstance(item, Exchange | Head)]
     finally:
         gc.enable()
-    assert left == []
+    assert [type(item) for item in left] == [Head], "the last one, because the next may repeat it"
 
 
 async def test_a_connection_leaves_nothing_for_the_collector() -> None:
