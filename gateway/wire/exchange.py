@@ -42,8 +42,8 @@ class Exchange:
 
     __slots__ = (
         "_bell", "_chunks", "_connection", "_drained", "_fields", "_framing", "_full", "_given", "_left", "_mute",
-        "_old", "_status", "_taken", "_trailers", "expects", "full", "keep_alive", "notes", "phase", "raw_headers", "trailers",
-        "unread", "whole", "write",
+        "_old", "_status", "_taken", "_trailers", "expects", "full", "keep_alive", "notes", "phase", "raw_headers",
+        "trailers", "unread", "whole", "write",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, head: Head) -> None:
