@@ -34,7 +34,7 @@ from gateway.errors import ClientError
 from gateway.live.app import Live, Parts
 from gateway.live.channels import live_routes
 from gateway.live.negotiate import request_of, split_query
-from gateway.plugin import Authenticator, Broker, Codec, Context, Discoverable, Options, Source, Transport
+from gateway.plugin import AnySource, Authenticator, Broker, Codec, Context, Discoverable, Options, Transport
 from gateway.plugin.registry import find
 from gateway.proxy.app import Proxy
 from gateway.wire.server import Binding, serve
@@ -87,7 +87,7 @@ class Application:
         codecs = cast("dict[str, Codec]", make_all("codecs", Context(clock=clock)))
         context = Context(clock=clock, codecs=codecs, upstreams=self._upstreams)
         sources = {
-            route.name: cast("Source", make("sources", route.live.source, context))
+            route.name: cast("AnySource", make("sources", route.live.source, context))
             for route in settings.routes
             if route.live is not None
         }

@@ -83,6 +83,10 @@ class Live:
         await self._supervisor.close()
         await self._pumps.close(LAST_BYTES)
 
+    def refresh(self, route: str, path: bytes) -> int:
+        """Look at the backend now for all channels of a route at this path; says how many there are."""
+        return 0 if self._closing else self._channels.refresh(route, path)
+
     def open(self, scope: Scope, receive: Receive, send: Send, live: LiveRoute, asked: Asked) -> StreamConnection:
         """Check the handshake and join the channel; `serve` must follow. Raises ClientError."""
         request, settings = asked.request, live.settings

@@ -7,9 +7,10 @@ nobody can make the gateway hammer the backend by inventing query strings.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
 
 from gateway.core.codes import Disconnect
 from gateway.core.http import Request
@@ -17,9 +18,10 @@ from gateway.core.settings import LiveSettings, Route
 from gateway.core.stats import Stats
 from gateway.errors import ClientError
 from gateway.live.channel import Channel
+from gateway.live.looks import Looking, Looks
 from gateway.live.publisher import ChannelPublisher, follow
 from gateway.live.supervisor import Supervisor
-from gateway.plugin import Broker, Clock, Share, Source, Target, Upstream
+from gateway.plugin import AnySource, Broker, Clock, Share, Source, Target, Upstream, WatchingSource
 
 # How often channels are looked after; a heartbeat is at most this much late.
 SWEEP = 1.0
@@ -31,16 +33,18 @@ class LiveRoute:
 
     route: Route
     settings: LiveSettings
-    source: Source
+    source: AnySource
     upstream: Upstream
 
 
 @dataclass(slots=True, eq=False)
 class _Running:
-    """A channel and the task that fills it; `idle_since` is set while it has no subscriber."""
+    """A channel and what fills it; `looking` if that can be asked for, `idle_since` while it has no subscriber."""
 
     channel: Channel
-    task: asyncio.Task[None]
+    place: tuple[str, bytes]
+    stop: Callable[[], object]
+    looking: Looking | None
     idle_since: float | None = None
     next_heartbeat: float = field(default=0.0)
 
@@ -54,7 +58,9 @@ class Channels:
         self._clock = clock
         self._limit = limit
         self._supervisor = supervisor
+        self._looks = Looks(clock, supervisor)
         self._running: dict[str, _Running] = {}
+        self._places: dict[tuple[str, bytes], set[_Running]] = {}  # by route and path
 
     def __len__(self) -> int:
         return len(self._running)
@@ -80,13 +86,23 @@ class Channels:
         if running is not None and running.channel is channel and not channel.users:
             running.idle_since = self._clock.monotonic()
 
+    def refresh(self, route: str, path: bytes) -> int:
+        """Have the backend looked at now for every channel of the route at this path (encoded, without a query).
+
+        The looks begin after this call, whatever is under way. Says how many channels there are; those of sources
+        that cannot be asked are not counted.
+        """
+        found = [running.looking for running in self._places.get((route, path), ()) if running.looking is not None]
+        for looking in found:
+            self._looks.refresh(looking)
+        return len(found)
+
     def sweep(self) -> None:
         """Upkeep of every channel; ends those that have lingered long enough."""
         now = self._clock.monotonic()
         for name, running in tuple(self._running.items()):
             settings = running.channel.settings
             if running.idle_since is not None and now - running.idle_since >= settings.linger:
-                running.task.cancel()
                 self._forget(name, running.channel)
                 continue
             due = now >= running.next_heartbeat
@@ -108,10 +124,25 @@ class Channels:
         channel = Channel(name, live.route.name, live.settings, stats, self._clock)
         channel.begin(self._broker.attach(name, channel.deliver))
         publisher = ChannelPublisher(channel, self._broker, stats, self._clock)
-        followed = Target(target=target, headers=share.headers, upstream=live.upstream)
-        work = self._run(live.source, followed, publisher)
+        phase = (int.from_bytes(sha256(name.encode()).digest()[:4], "big") + 1) / 2**32
+        followed = Target(target=target, headers=share.headers, upstream=live.upstream, phase=phase)
+        running = self._fill(live, followed, publisher)
+        running.next_heartbeat = self._clock.monotonic() + live.settings.heartbeat
+        self._places.setdefault(running.place, set()).add(running)
+        return running
+
+    def _fill(self, live: LiveRoute, target: Target, publisher: ChannelPublisher) -> _Running:
+        channel = publisher.channel
+        place = live.route.name, _path(target.target)
+        source = live.source
+        if isinstance(source, WatchingSource):
+            watch = source.watch(target, publisher)
+            ended = partial(self._forget, channel.name, channel)
+            looking = self._looks.start(live.upstream.name, watch, publisher, ended)
+            return _Running(channel, place, partial(self._looks.stop, looking), looking)
+        work = self._run(source, target, publisher)
         task = self._supervisor.start(work, f"source of route {live.route.name}")
-        return _Running(channel, task, next_heartbeat=self._clock.monotonic() + live.settings.heartbeat)
+        return _Running(channel, place, task.cancel, None)
 
     async def _run(self, source: Source, target: Target, publisher: ChannelPublisher) -> None:
         await follow(source, target, publisher)
@@ -121,12 +152,21 @@ class Channels:
         running = self._running.get(name)
         if running is not None and running.channel is channel:
             del self._running[name]
+            there = self._places[running.place]
+            there.discard(running)
+            if not there:
+                del self._places[running.place]
+            running.stop()
             self._broker.detach(name)
             channel.forget()
 
 
+def _path(target: bytes) -> bytes:
+    return target.partition(b"?")[0]
+
+
 def live_routes(
-    routes: tuple[Route, ...], sources: Mapping[str, Source], upstreams: Mapping[str, Upstream]
+    routes: tuple[Route, ...], sources: Mapping[str, AnySource], upstreams: Mapping[str, Upstream]
 ) -> dict[str, LiveRoute]:
     """The live ones among `routes` by name; `sources` are by route name, `upstreams` by their own."""
     return {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -24,7 +24,7 @@ from gateway.plugin import Broker, Clock, PollResult, Refused, Source, Status, T
 _log = logging.getLogger("tidegate.live")
 
 # Pauses after a crash of a source: not so short that a broken plugin fills the log, and it heals by itself.
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 
 
 # A comparison that took longer than this is made in a thread the next time: the loop has others to serve.
@@ -51,8 +51,8 @@ class ChannelPublisher:
     def has_state(self) -> bool:
         return self.channel.log.has_state
 
-    async def state(self, document: Json, *, complete: bool = True) -> bool:
-        return await self._take(partial(self._compare, document, complete=complete))
+    async def state(self, document: Json, *, more: Sequence[Json] = (), complete: bool = True) -> bool:
+        return await self._take(partial(self._compare, document, more, complete=complete))
 
     async def confirm(self) -> bool:
         return self.again is not None and await self._take(self.again)
@@ -72,10 +72,14 @@ class ChannelPublisher:
         await self.broker.publish(self.channel.name, step.change)
         return True
 
-    def _compare(self, document: Json, *, complete: bool) -> Step:
+    def _compare(self, document: Json, more: Sequence[Json], *, complete: bool) -> Step:
         log, live = self.channel.log, self.channel.settings
         if live.items is not None:
             document = select(document, live.items)
+            for page in more:
+                document = _joined(document, select(page, live.items))
+        elif more:
+            raise ValueError("it comes in pages, and the route has no `items`")
         if not log.has_state:
             return first_state(document, live.items)
         return change_between(log.document, document, live, self.absences, complete=complete)
@@ -106,6 +110,12 @@ class ChannelPublisher:
         self.stats.poll_seconds.observe(seconds)
 
 
+def _joined(one: Json, two: Json) -> Json:
+    if not isinstance(one, list) or not isinstance(two, list):
+        raise ValueError("one of its pages has no list where `items` says")
+    return [*one, *two]
+
+
 async def follow(source: Source, target: Target, publish: ChannelPublisher) -> None:
     """Run `source` for one channel until it is cancelled or the backend refuses the resource."""
     crashes = 0
@@ -120,5 +130,5 @@ async def follow(source: Source, target: Target, publish: ChannelPublisher) -> N
             _log.exception("the source of route %s failed; it is started again", publish.channel.route)
         publish.status(Status(state="stale" if publish.has_state else "error", reason="internal error"))
         clock = publish.clock
-        await clock.sleep(backoff(crashes, _FIRST_PAUSE, _LONGEST_PAUSE, clock.random()))
+        await clock.sleep(backoff(crashes, FIRST_PAUSE, LONGEST_PAUSE, clock.random()))
         crashes += 1

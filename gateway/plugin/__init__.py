@@ -27,7 +27,19 @@ from gateway.plugin.registry import (
     SourcePlugin,
     TransportPlugin,
 )
-from gateway.plugin.source import PollResult, Publisher, Refused, Share, Source, Status, Target
+from gateway.plugin.source import (
+    Again,
+    AnySource,
+    PollResult,
+    Publisher,
+    Refused,
+    Share,
+    Source,
+    Status,
+    Target,
+    Watch,
+    WatchingSource,
+)
 from gateway.plugin.transport import Collected, Connection, Discoverable, Encoding, Transport
 from gateway.plugin.upstream import Informational, StreamingUpstream, Upstream, UpstreamCall
 
@@ -35,7 +47,9 @@ __all__ = [
     "BAD_MESSAGE",
     "MAX_DEPTH",
     "NORMAL",
+    "Again",
     "Answer",
+    "AnySource",
     "Authenticator",
     "AuthenticatorPlugin",
     "Broker",
@@ -79,6 +93,8 @@ __all__ = [
     "Upstream",
     "UpstreamCall",
     "UpstreamError",
+    "Watch",
+    "WatchingSource",
     "backoff",
     "jittered",
     "parse_retry_after",

@@ -12,7 +12,7 @@ from gateway.plugin.broker import Broker
 from gateway.plugin.codec import Codec
 from gateway.plugin.context import Context
 from gateway.plugin.options import Options
-from gateway.plugin.source import Source
+from gateway.plugin.source import AnySource
 from gateway.plugin.transport import Transport
 
 KINDS = ("sources", "transports", "authenticators", "codecs", "brokers")
@@ -29,7 +29,7 @@ class Plugin(Generic[O, T_co]):
     make: Callable[[O, Context], T_co]
 
 
-SourcePlugin = Plugin[O, Source]
+SourcePlugin = Plugin[O, AnySource]
 TransportPlugin = Plugin[O, Transport]
 AuthenticatorPlugin = Plugin[O, Authenticator]
 CodecPlugin = Plugin[O, Codec]

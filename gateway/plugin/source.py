@@ -1,9 +1,10 @@
-"""Sources fill channels."""
+"""Sources fill channels: by following them (`Source`), or by looking now and then (`WatchingSource`)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from gateway.core.asgi import Headers
 from gateway.core.event import Json
@@ -14,7 +15,7 @@ PollResult = Literal["changed", "unchanged", "not_modified", "error", "refused"]
 
 
 class Refused(Exception):
-    """Raised by `follow`: the backend says that these subscribers may not have this resource.
+    """Raised by `follow` or `look`: the backend says that these subscribers may not have this resource.
 
     `status` is the backend's own (401, 403, 404, 410): clients still in their handshake are answered
     with it and with `headers` (a `WWW-Authenticate`, say), the others are closed with the matching code.
@@ -40,11 +41,16 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One channel to follow: `target` (encoded path and query) on `upstream`, in the name of `headers`."""
+    """One channel to follow: `target` (encoded path and query) on `upstream`, in the name of `headers`.
+
+    `phase`, above 0 and at most 1, is the channel's own: what is done at an interval begins that part of it later,
+    so that channels that start together do not go on in step.
+    """
 
     target: bytes
     headers: Headers
     upstream: Upstream
+    phase: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +73,10 @@ class Publisher(Protocol):
     def has_state(self) -> bool:
         """Whether the channel has a document (it may be kept from an earlier run of this source)."""
 
-    async def state(self, document: Json, *, complete: bool = True) -> bool:
+    async def state(self, document: Json, *, more: Sequence[Json] = (), complete: bool = True) -> bool:
         """The resource's state now. The runtime selects, compares, and publishes what changed; says if any did.
 
+        `more` are the further pages of a list that begins in `document`.
         What is absent from a list that is not `complete` (a page is missing, say) counts as not looked at.
         Raises ValueError when the document is not what the route's `items` promise; nothing is published. The
         reason is fit for clients: it holds nothing of the document.
@@ -91,6 +98,28 @@ class Publisher(Protocol):
         """Count one look at the backend."""
 
 
+class Again(NamedTuple):
+    """When to look next: `pause` seconds from now.
+
+    `hold` is for how long the backend wants to be left alone by all that look at it, whatever the route.
+    """
+
+    pause: float
+    hold: float = 0.0
+
+
+class Watch(Protocol):
+    """One channel that is looked at from time to time."""
+
+    async def look(self) -> Again:
+        """Look at the backend once, publish what there is, and say when to look next.
+
+        The first look is at once, and a look may be asked for early. Two never overlap: one that takes long delays
+        the next. Cancelled when the channel ends. If it raises Refused the channel ends; any other exception is
+        a bug that is logged, and there is another look after a pause.
+        """
+
+
 class Source(Protocol):
     """Fills the channels of one route. Made once for a route; holds no state of a single channel."""
 
@@ -103,3 +132,17 @@ class Source(Protocol):
         Should not return. If it raises Refused the channel ends; any other exception is a bug that is
         logged, and `follow` is started again after a pause.
         """
+
+
+@runtime_checkable
+class WatchingSource(Protocol):
+    """A source of looks: cheap while nothing is looked at, and the runtime can ask for a look at any time."""
+
+    def share(self, request: Request) -> Share:
+        """As of `Source`."""
+
+    def watch(self, target: Target, publish: Publisher) -> Watch:
+        """One channel's watch, made for its first subscriber and dropped after the last has gone."""
+
+
+AnySource: TypeAlias = Source | WatchingSource

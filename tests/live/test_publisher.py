@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Sequence
 
 import pytest
 
@@ -77,11 +78,11 @@ async def test_a_document_that_takes_long_to_compare_leaves_the_loop(
     threads: list[bool] = []
     compare = ChannelPublisher._compare
 
-    def slowly(self: ChannelPublisher, document: Json, *, complete: bool) -> Step:
+    def slowly(self: ChannelPublisher, document: Json, more: Sequence[Json], *, complete: bool) -> Step:
         threads.append(threading.current_thread() is threading.main_thread())
         if threads[-1]:
             scene.clock.advance(1)
-        return compare(self, document, complete=complete)
+        return compare(self, document, more, complete=complete)
 
     monkeypatch.setattr(ChannelPublisher, "_compare", slowly)
     done = asyncio.Event()
@@ -156,3 +157,22 @@ async def test_an_incomplete_answer_is_no_reason_to_delete(scene: Scene) -> None
 
 async def say_ok(publish: Publisher) -> None:
     publish.status(Status(state="ok"))
+
+
+async def test_pages_are_one_list(scene: Scene) -> None:
+    client = await scene.open()
+    await scene.source.do(lambda publish: publish.state([{"id": 1}], more=[[{"id": 2}], [{"id": 3}]]))
+    assert b'"data": [{"id": 1}, {"id": 2}, {"id": 3}]' in client.writer.take()
+
+
+async def test_pages_must_be_lists(scene: Scene) -> None:
+    said = []
+
+    async def publish(publish: Publisher) -> None:
+        with pytest.raises(ValueError, match="one of its pages has no list") as caught:
+            await publish.state([{"id": 1}], more=[{"id": 2}])
+        said.append(str(caught.value))
+
+    await scene.open()
+    await scene.source.do(publish)
+    assert said == ["one of its pages has no list where `items` says"]

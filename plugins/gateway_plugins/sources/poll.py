@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import partial
 from hashlib import sha256
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 from pydantic import (
     AfterValidator,
@@ -35,6 +35,7 @@ from gateway.plugin import (
     Size,
     SourcePlugin,
     Target,
+    Watch,
 )
 from gateway_plugins.sources.poll_channel import Pace, PolledChannel, Tools
 
@@ -143,8 +144,8 @@ class PollSource:
         credentials = self._credentials(request)
         return Share(key=_digest(credentials), headers=[*credentials, (b"accept", b"application/json")])
 
-    async def follow(self, target: Target, publish: Publisher) -> NoReturn:
-        await self._channel(target, publish).run()
+    def watch(self, target: Target, publish: Publisher) -> Watch:
+        return self._channel(target, publish)
 
     def _credentials(self, request: Request) -> Headers:
         """The headers to forward, by name; those of one name in the order that they came in."""

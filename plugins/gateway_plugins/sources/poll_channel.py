@@ -1,7 +1,6 @@
-"""The polls of one channel, one after the other: ask, read, publish, decide when to ask again.
+"""The polls of one channel: ask, read, publish, decide when to ask again.
 
-Never two at a time, and a late one delays the next. While the backend fails, subscribers keep what they have and
-are told; polls go on with growing pauses until they are cancelled.
+While the backend fails, subscribers keep what they have and are told; polls go on with growing pauses.
 """
 
 from __future__ import annotations
@@ -9,9 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
 
 from gateway.plugin import (
+    Again,
     Answer,
     Clock,
     Json,
@@ -59,7 +58,7 @@ class Tools:
 
 
 class PolledChannel:
-    """Follows one target for as long as `run` runs."""
+    """The `Watch` of one target."""
 
     def __init__(self, pace: Pace, tools: Tools, target: Target, publish: Publisher) -> None:
         self._pace = pace
@@ -71,10 +70,10 @@ class PolledChannel:
         self._memory = Memory()
         self._failures = 0
         self._known_ok = False
+        self._first = True
 
-    async def run(self) -> NoReturn:
-        while True:
-            await self._clock.sleep(await self._poll())
+    async def look(self) -> Again:
+        return Again(await self._poll())
 
     async def _poll(self) -> float:
         """One look at the backend; returns the pause until the next."""
@@ -92,6 +91,10 @@ class PolledChannel:
         elapsed = clock.monotonic() - started
         publish.polled(result, elapsed)
         self._succeeded()
+        if self._first:
+            self._first = False
+            # channels that began together, after a restart say, are spread over the interval
+            return max(self._regular(elapsed) * self._target.phase, self._pace.interval / 10)
         return self._regular(elapsed)
 
     async def _look(self, now: float) -> PollResult:

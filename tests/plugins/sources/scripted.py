@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from gateway.errors import UpstreamError
-from gateway.plugin import Answer, Codec, Context, Headers, Json, PollResult, Status, Target
+from gateway.plugin import Answer, Codec, Context, Headers, Json, PollResult, Status, Target, Watch, WatchingSource
 from gateway.testing.clock import ManualClock
 from gateway_plugins.codecs.json import JsonOptions
 from gateway_plugins.codecs.json import plugin as json_plugin
@@ -79,7 +79,7 @@ class Channel:
         self.confirmed += 1
         return self.confirming
 
-    async def state(self, document: Json, *, complete: bool = True) -> bool:
+    async def state(self, document: Json, *, more: Sequence[Json] = (), complete: bool = True) -> bool:
         if self.refuses:
             raise ValueError(self.refuses)
         changed = not self.documents or self.documents[-1] != document
@@ -108,11 +108,19 @@ class Run:
     channel: Channel
     options: PollOptions
     codec: Codec
+    phase: float = 1.0
+
+    def watch(self) -> Watch:
+        source = plugin.make(self.options, Context(clock=self.clock, codecs={"json": self.codec}))
+        target = Target(target=b"/api?a=1", headers=[(b"authorization", b"t")], upstream=self.backend, phase=self.phase)
+        assert isinstance(source, WatchingSource)
+        return source.watch(target, self.channel)
 
     async def follow(self) -> None:
-        source = plugin.make(self.options, Context(clock=self.clock, codecs={"json": self.codec}))
-        target = Target(target=b"/api?a=1", headers=[(b"authorization", b"t")], upstream=self.backend)
-        await source.follow(target, self.channel)
+        """Look again and again, as the runtime does."""
+        watch = self.watch()
+        while True:
+            await self.clock.sleep((await watch.look()).pause)
 
     @asynccontextmanager
     async def started(self) -> AsyncIterator[None]:

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gateway.plugin import Context, Headers, Request, Share, Source
+from gateway.plugin import AnySource, Context, Headers, Request, Share
 from gateway.testing.clock import ManualClock
 from gateway_plugins.codecs.json import JsonOptions
 from gateway_plugins.codecs.json import plugin as json_plugin
 from gateway_plugins.sources.poll import PollOptions, plugin
 
 
-def source(**options: object) -> Source:
+def source(**options: object) -> AnySource:
     clock = ManualClock()
     codec = json_plugin.make(JsonOptions(), Context(clock=clock))
     return plugin.make(PollOptions.model_validate(options), Context(clock=clock, codecs={"json": codec}))

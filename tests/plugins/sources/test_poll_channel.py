@@ -21,6 +21,14 @@ async def test_the_first_poll_is_at_once_and_the_next_after_the_interval() -> No
     assert this.channel.told == []
 
 
+@pytest.mark.parametrize(("phase", "times"), [(0.4, [0, 4, 14]), (1e-9, [0, 1, 11])])
+async def test_channels_that_begin_together_go_on_apart(phase: float, times: list[float]) -> None:
+    this = run(ok(b"[1]"))
+    this.phase = phase
+    await this.polls(3)
+    assert this.backend.times() == times
+
+
 async def test_what_is_asked() -> None:
     this = run(ok(b"[1]"))
     await this.polls(1)

@@ -1,0 +1,155 @@
+"""Which looks at backends begin now: one heap of times for all, and a lane for each backend.
+
+Decides, never acts: the shell asks `take` what to start and tells `finished` what has ended. Two looks of one entry
+never overlap. One that is late delays the next, and a request for an early one, made while one is under way, is
+followed by another after it. In a lane, urgent looks (the first of an entry, and those asked for) go before regular
+ones. Time comes in as seconds of one clock.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterator
+from itertools import count
+from typing import Generic, Literal, TypeVar
+
+State = Literal["waiting", "ready", "running", "gone"]
+
+# Stale heap entries (of looks that were asked for early) are swept out when they are most of so many.
+_FEWEST_TO_SWEEP = 64
+
+
+class Lane:
+    """What shares one backend: at most `slots` looks at once, and none before `held_until`."""
+
+    __slots__ = ("held_until", "regular", "running", "slots", "urgent")
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self.running = 0
+        self.held_until = 0.0
+        self.urgent: deque[Entry] = deque()
+        self.regular: deque[Entry] = deque()
+
+    def __repr__(self) -> str:
+        return f"<Lane {self.running} of {self.slots} running, {len(self.urgent)} + {len(self.regular)} ready>"
+
+
+class Entry:
+    """Something to look at; `again` asks for one more look after the one under way."""
+
+    __slots__ = ("again", "due", "lane", "state", "urgent")
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.state: State = "ready"
+        self.due = 0.0
+        self.again = False
+        self.urgent = False
+
+
+E = TypeVar("E", bound=Entry)
+
+
+class Schedule(Generic[E]):
+    """The looks to come of all entries."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, E]] = []
+        self._order = count()
+        self._waiting = 0
+        self._queued: dict[Lane, None] = {}  # lanes with something ready, in the order that they became so
+
+    def __repr__(self) -> str:
+        return f"<Schedule {self._waiting} waiting, {len(self._queued)} lanes with looks to start>"
+
+    def add(self, entry: E) -> None:
+        """Its first look is due."""
+        self._ready(entry, urgent=True)
+
+    def remove(self, entry: E) -> None:
+        """No look of it begins any more; one under way must still be told `finished`."""
+        if entry.state == "waiting":
+            self._waiting -= 1
+        if entry.state == "running":
+            entry.lane.running -= 1
+        entry.state = "gone"
+
+    def refresh(self, entry: E) -> None:
+        """Look at it as soon as may be, with a look that begins after now."""
+        if entry.state == "running":
+            entry.again = True
+        elif entry.state == "waiting":
+            self._waiting -= 1
+            self._ready(entry, urgent=True)
+        elif entry.state == "ready" and not entry.urgent:
+            self._ready(entry, urgent=True)
+
+    def finished(self, entry: E, now: float, pause: float, hold: float = 0.0) -> None:
+        """Its look has ended; the next is `pause` seconds from now, and none in its lane for `hold`."""
+        lane = entry.lane
+        if hold > 0:
+            lane.held_until = max(lane.held_until, now + hold)
+        if entry.state != "running":
+            return
+        lane.running -= 1
+        if entry.again:
+            entry.again = False
+            self._ready(entry, urgent=True)
+            return
+        entry.state, entry.due = "waiting", now + pause
+        self._waiting += 1
+        heapq.heappush(self._heap, (entry.due, next(self._order), entry))
+        if len(self._heap) > max(2 * self._waiting, _FEWEST_TO_SWEEP):
+            self._heap = [item for item in self._heap if _is_current(item)]
+            heapq.heapify(self._heap)
+
+    def take(self, now: float) -> list[E]:
+        """What is to be looked at now; each is under way from here on."""
+        heap = self._heap
+        while heap and heap[0][0] <= now:
+            item = heapq.heappop(heap)
+            if _is_current(item):
+                self._waiting -= 1
+                self._ready(item[2], urgent=False)
+        taken: list[E] = []
+        for lane in tuple(self._queued):
+            taken += self._begin(lane, now)
+        return taken
+
+    def wake(self) -> float | None:
+        """When `take` has something to give if nothing else happens; None: not before something does."""
+        heap = self._heap
+        while heap and not _is_current(heap[0]):
+            heapq.heappop(heap)
+        times = [lane.held_until for lane in self._queued if lane.running < lane.slots]
+        if heap:
+            times.append(heap[0][0])
+        return min(times, default=None)
+
+    def _ready(self, entry: E, *, urgent: bool) -> None:
+        entry.state, entry.urgent = "ready", urgent
+        lane = entry.lane
+        (lane.urgent if urgent else lane.regular).append(entry)
+        self._queued[lane] = None
+
+    def _begin(self, lane: Lane, now: float) -> Iterator[E]:
+        if now < lane.held_until:
+            return
+        while lane.running < lane.slots:
+            queue = lane.urgent or lane.regular
+            if not queue:
+                del self._queued[lane]
+                return
+            entry: E = queue.popleft()  # type: ignore[assignment]  # a lane holds what this schedule put in
+            if entry.state == "ready":
+                entry.state = "running"
+                lane.running += 1
+                yield entry
+
+
+def _is_current(item: tuple[float, int, Entry]) -> bool:
+    """Whether the entry still waits for this time: it may have been looked at early, or be gone."""
+    due, _, entry = item
+    return entry.state == "waiting" and entry.due == due

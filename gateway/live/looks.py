@@ -1,0 +1,128 @@
+"""Runs the looks of all watched channels: one heap and one timer for all, a task only while a look is under way.
+
+What goes wrong in a look is told to its channel's subscribers, who keep their data; a crash is a bug that is logged,
+and the channel is looked at again after growing pauses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from gateway.core.pace import backoff
+from gateway.core.schedule import Entry, Lane, Schedule
+from gateway.live.publisher import FIRST_PAUSE, LONGEST_PAUSE, ChannelPublisher
+from gateway.live.supervisor import Supervisor
+from gateway.plugin import Again, Clock, Refused, Status, Watch
+
+_log = logging.getLogger("tidegate.live")
+
+# The timer waits at least so long, in seconds, so that a thousand looks a second share a hundred wake-ups.
+_TICK = 0.01
+
+# Looks at one upstream at once: half of the connections of its pool (128), so that clients' requests find one.
+SLOTS = 64
+
+
+class Looking(Entry):
+    """One watched channel; `ended` is called when the backend refuses it, and must `stop` it."""
+
+    __slots__ = ("crashes", "ended", "name", "publisher", "task", "watch")
+
+    def __init__(self, lane: Lane, watch: Watch, publisher: ChannelPublisher, ended: Callable[[], None]) -> None:
+        super().__init__(lane)
+        self.watch = watch
+        self.publisher = publisher
+        self.ended = ended
+        self.name = f"look at route {publisher.channel.route}"
+        self.crashes = 0
+        self.task: asyncio.Task[None] | None = None
+
+
+class Looks:
+    """The looks of this node."""
+
+    def __init__(self, clock: Clock, supervisor: Supervisor) -> None:
+        self._clock = clock
+        self._supervisor = supervisor
+        self._schedule: Schedule[Looking] = Schedule()
+        self._lanes: dict[str, Lane] = {}
+        self._timer: asyncio.Task[None] | None = None
+        self._timer_at = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Looks {self._schedule!r}>"
+
+    def start(self, upstream: str, watch: Watch, publisher: ChannelPublisher, ended: Callable[[], None]) -> Looking:
+        """Look at a channel, at once and from then on, in turn with the others of its upstream."""
+        lane = self._lanes.get(upstream)
+        if lane is None:
+            lane = self._lanes[upstream] = Lane(SLOTS)
+        looking = Looking(lane, watch, publisher, ended)
+        self._schedule.add(looking)
+        self._tick()
+        return looking
+
+    def refresh(self, looking: Looking) -> None:
+        """Look at it now; if a look is under way, once more after it."""
+        self._schedule.refresh(looking)
+        self._tick()
+
+    def stop(self, looking: Looking) -> None:
+        """Look at it no more; one under way is cancelled."""
+        self._schedule.remove(looking)
+        if looking.task is not None:
+            looking.task.cancel()
+        self._tick()
+
+    def _tick(self) -> None:
+        """Start what may start, and be back when there is more."""
+        for looking in self._schedule.take(self._clock.monotonic()):
+            looking.task = self._supervisor.start(self._look(looking), looking.name)
+        due = self._schedule.wake()
+        if due is None or (self._timer is not None and self._timer_at <= due):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = due
+        self._timer = self._supervisor.start(self._wait(due), "timer of looks")
+
+    async def _wait(self, due: float) -> None:
+        await self._clock.sleep(max(due - self._clock.monotonic(), _TICK))
+        self._timer = None
+        self._tick()
+
+    async def _look(self, looking: Looking) -> None:
+        try:
+            again = await looking.watch.look()
+            looking.crashes = 0
+        except Refused as refused:
+            looking.task = None  # it is this one, and ends by itself
+            looking.publisher.channel.refuse(refused)
+            looking.ended()
+            return
+        except asyncio.CancelledError:
+            if looking.state == "gone" or _is_cancelled():
+                raise
+            again = Again(self._crashed(looking))
+        except Exception:
+            again = Again(self._crashed(looking))
+        looking.task = None
+        self._schedule.finished(looking, self._clock.monotonic(), again.pause, again.hold)
+        self._tick()
+
+    def _crashed(self, looking: Looking) -> float:
+        """Called while the exception is handled; the pause until the next look."""
+        publisher = looking.publisher
+        _log.exception("the source of route %s failed; it is started again", publisher.channel.route)
+        publisher.status(Status(state="stale" if publisher.has_state else "error", reason="internal error"))
+        pause = backoff(looking.crashes, FIRST_PAUSE, LONGEST_PAUSE, self._clock.random())
+        looking.crashes += 1
+        return pause
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody wants this task to end; if not, its CancelledError is from something that it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

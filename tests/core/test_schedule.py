@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from gateway.core.schedule import Entry, Lane, Schedule
+
+
+def test_the_first_look_is_at_once_and_the_next_when_it_is_due() -> None:
+    schedule, entry = Schedule[Entry](), Entry(Lane(1))
+    schedule.add(entry)
+    assert schedule.take(0.0) == [entry]
+    assert (schedule.take(0.0), schedule.wake()) == ([], None)
+    schedule.finished(entry, 1.0, 5.0)
+    assert (schedule.take(5.9), schedule.wake()) == ([], 6.0)
+    assert schedule.take(6.0) == [entry]
+
+
+def test_a_lane_is_bounded_and_first_looks_go_before_regular_ones() -> None:
+    schedule, lane = Schedule[Entry](), Lane(1)
+    old, other, new = Entry(lane), Entry(lane), Entry(lane)
+    for entry in (old, other):
+        schedule.add(entry)
+        assert schedule.take(0.0) == [entry]
+        schedule.finished(entry, 0.0, 1.0)
+    assert schedule.take(1.0) == [old]
+    schedule.add(new)
+    assert (schedule.take(2.0), schedule.wake()) == ([], None), "nothing to wait for but the end of a look"
+    schedule.finished(old, 3.0, 10.0)
+    assert schedule.take(3.0) == [new]
+    schedule.finished(new, 4.0, 10.0)
+    assert schedule.take(4.0) == [other]
+
+
+def test_lanes_do_not_wait_for_each_other() -> None:
+    schedule, full = Schedule[Entry](), Lane(1)
+    busy, waiting, elsewhere = Entry(full), Entry(full), Entry(Lane(1))
+    for entry in (busy, waiting, elsewhere):
+        schedule.add(entry)
+    assert schedule.take(0.0) == [busy, elsewhere]
+
+
+def test_asked_for_early() -> None:
+    schedule, entry = Schedule[Entry](), Entry(Lane(1))
+    schedule.add(entry)
+    schedule.take(0.0)
+    schedule.finished(entry, 0.0, 100.0)
+    schedule.refresh(entry)
+    schedule.refresh(entry)
+    assert schedule.take(1.0) == [entry]
+    schedule.finished(entry, 1.0, 100.0)
+    assert (schedule.take(1.0), schedule.wake()) == ([], 101.0)
+
+
+def test_asked_for_while_under_way_means_once_more_after() -> None:
+    schedule, entry = Schedule[Entry](), Entry(Lane(2))
+    schedule.add(entry)
+    schedule.take(0.0)
+    schedule.refresh(entry)
+    schedule.refresh(entry)
+    assert schedule.take(0.0) == [], "never two at once"
+    schedule.finished(entry, 1.0, 100.0)
+    assert schedule.take(1.0) == [entry]
+    schedule.finished(entry, 2.0, 100.0)
+    assert schedule.take(2.0) == []
+
+
+def test_a_backend_that_asks_for_rest_gets_it_from_all() -> None:
+    schedule, lane = Schedule[Entry](), Lane(9)
+    one, two = Entry(lane), Entry(lane)
+    schedule.add(one)
+    schedule.take(0.0)
+    schedule.finished(one, 1.0, 2.0, hold=30.0)
+    schedule.add(two)
+    assert (schedule.take(5.0), schedule.wake()) == ([], 31.0)
+    assert schedule.take(31.0) == [two, one]
+
+
+def test_what_is_removed_is_not_looked_at_and_leaves_its_place() -> None:
+    schedule, lane = Schedule[Entry](), Lane(1)
+    running, ready, waiting = Entry(lane), Entry(lane), Entry(Lane(1))
+    for entry in (waiting, running, ready):
+        schedule.add(entry)
+    assert schedule.take(0.0) == [waiting, running]
+    schedule.finished(waiting, 0.0, 1.0)
+    for entry in (running, ready, waiting):
+        schedule.remove(entry)
+    assert (schedule.take(9.0), schedule.wake(), lane.running) == ([], None, 0)
+    schedule.finished(running, 9.0, 1.0)
+    schedule.refresh(running)
+    assert (schedule.take(99.0), lane.running) == ([], 0)
+
+
+def test_looks_that_are_asked_for_again_and_again_leave_nothing_behind() -> None:
+    schedule, entry = Schedule[Entry](), Entry(Lane(1))
+    schedule.add(entry)
+    for time in range(1000):
+        assert schedule.take(float(time)) == [entry]
+        schedule.finished(entry, float(time), 1e6)
+        schedule.refresh(entry)
+    assert len(schedule._heap) < 100
+
+
+class Play(RuleBasedStateMachine):
+    """Against what must always hold: bounds, no overlap, nothing forgotten."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.schedule: Schedule[Entry] = Schedule()
+        self.lanes = [Lane(1), Lane(3)]
+        self.entries: list[Entry] = []
+        self.running: list[Entry] = []
+        self.now = 0.0
+
+    @rule(lane=st.integers(0, 1))
+    def add(self, lane: int) -> None:
+        self.entries.append(Entry(self.lanes[lane]))
+        self.schedule.add(self.entries[-1])
+
+    @precondition(lambda self: self.entries)
+    @rule(data=st.data())
+    def refresh(self, data: st.DataObject) -> None:
+        self.schedule.refresh(data.draw(st.sampled_from(self.entries)))
+
+    @precondition(lambda self: self.entries)
+    @rule(data=st.data())
+    def remove(self, data: st.DataObject) -> None:
+        entry = data.draw(st.sampled_from(self.entries))
+        self.entries.remove(entry)
+        self.schedule.remove(entry)
+        if entry in self.running:
+            self.running.remove(entry)
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), pause=st.sampled_from([0.0, 1.0, 7.0]), hold=st.sampled_from([0.0, 0.0, 3.0]))
+    def finish(self, data: st.DataObject, pause: float, hold: float) -> None:
+        entry = data.draw(st.sampled_from(self.running))
+        self.running.remove(entry)
+        self.schedule.finished(entry, self.now, pause, hold)
+
+    @rule(seconds=st.sampled_from([0.0, 0.5, 1.0, 10.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        for entry in self.schedule.take(self.now):
+            assert entry not in self.running
+            assert entry in self.entries
+            self.running.append(entry)
+        wake = self.schedule.wake()
+        assert wake is None or wake > self.now
+
+    @invariant()
+    def bounds(self) -> None:
+        for lane in self.lanes:
+            assert lane.running == sum(entry.lane is lane for entry in self.running) <= lane.slots
+
+    def teardown(self) -> None:
+        for _ in range(2 * len(self.entries) + 2):
+            self.now += 10.0
+            for entry in tuple(self.running):
+                self.running.remove(entry)
+                self.schedule.finished(entry, self.now, 1e9)
+            self.running += self.schedule.take(self.now)
+        assert not self.running
+        assert all(entry.state == "waiting" for entry in self.entries), "everybody had a turn"
+
+
+TestPlay = Play.TestCase
+TestPlay.settings = settings(max_examples=60, stateful_step_count=40)

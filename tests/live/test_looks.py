@@ -1,0 +1,202 @@
+"""Looks are run for real; clock, backend and publisher are the test's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from gateway.live.channels import LiveRoute
+from gateway.plugin import Again, Publisher, Refused, Request, Share, Status, Target, Watch
+from gateway.testing.source import turn
+from tests.live.scene import Scene
+
+
+class Looker:
+    """A watch whose looks end when the test says so."""
+
+    def __init__(self, publish: Publisher) -> None:
+        self.publish = publish
+        self.looks: list[asyncio.Future[Again]] = []
+
+    async def look(self) -> Again:
+        self.looks.append(asyncio.get_running_loop().create_future())
+        return await self.looks[-1]
+
+    async def end(self, pause: float = 10.0, hold: float = 0.0) -> None:
+        self.looks[-1].set_result(Again(pause, hold))
+        await turn()
+
+    async def fail(self, error: BaseException) -> None:
+        self.looks[-1].set_exception(error)
+        await turn()
+
+
+class LookingSource:
+    def __init__(self) -> None:
+        self.watches: list[Looker] = []
+        self.targets: list[Target] = []
+
+    def share(self, request: Request) -> Share:
+        return Share(key=request.header(b"authorization") or b"", headers=[])
+
+    def watch(self, target: Target, publish: Publisher) -> Watch:
+        self.targets.append(target)
+        self.watches.append(Looker(publish))
+        return self.watches[-1]
+
+
+class Shop:
+    name = "shop"
+
+
+@pytest.fixture
+def source(scene: Scene) -> LookingSource:
+    source = LookingSource()
+    route = scene.route
+    scene.route = LiveRoute(route=route.route, settings=route.settings, source=source, upstream=Shop())  # type: ignore[arg-type]
+    return source
+
+
+async def test_the_first_look_is_at_once_and_the_others_at_their_time(scene: Scene, source: LookingSource) -> None:
+    await scene.open()
+    (watch,) = source.watches
+    assert len(watch.looks) == 1
+    await watch.end(pause=10.0)
+    scene.clock.advance(9.9)
+    await turn()
+    assert len(watch.looks) == 1
+    scene.clock.advance(0.1)
+    await turn()
+    assert len(watch.looks) == 2
+
+
+async def test_many_channels_wait_with_one_timer(scene: Scene, source: LookingSource) -> None:
+    for token in "abc":
+        await scene.open(token=token)
+    for watch in source.watches:
+        await watch.end(pause=10.0)
+    tasks = [task.get_name() for task in asyncio.all_tasks()]
+    assert tasks.count("timer of looks") == 1
+    assert not any(name.startswith("look at") for name in tasks)
+
+
+async def test_an_earlier_look_moves_the_timer(scene: Scene, source: LookingSource) -> None:
+    await scene.open(token="a")
+    await source.watches[0].end(pause=1000.0)
+    await scene.open(token="b")
+    await source.watches[1].end(pause=1.0)
+    scene.clock.advance(1)
+    await turn()
+    assert [len(watch.looks) for watch in source.watches] == [1, 2]
+
+
+async def test_every_channel_has_a_phase_of_its_own(scene: Scene, source: LookingSource) -> None:
+    for token in "abc":
+        await scene.open(token=token)
+    phases = {target.phase for target in source.targets}
+    assert len(phases) == 3
+    assert all(0 < phase <= 1 for phase in phases)
+
+
+async def test_refresh_looks_now_at_every_channel_of_the_path(scene: Scene, source: LookingSource) -> None:
+    for token, query in (("a", "page=1"), ("b", ""), ("a", "")):
+        await scene.open(token=token, query=query)
+    for watch in source.watches:
+        await watch.end(pause=1000.0)
+    assert scene.live.refresh("shirts", b"/shirts") == 3
+    assert scene.live.refresh("shirts", b"/shirt") == scene.live.refresh("other", b"/shirts") == 0
+    await turn()
+    assert [len(watch.looks) for watch in source.watches] == [2, 2, 2]
+
+
+async def test_refresh_during_a_look_is_one_more_look_after_it(scene: Scene, source: LookingSource) -> None:
+    await scene.open()
+    (watch,) = source.watches
+    for _ in range(3):
+        assert scene.live.refresh("shirts", b"/shirts") == 1
+    await turn()
+    assert len(watch.looks) == 1
+    await watch.end(pause=1000.0)
+    assert len(watch.looks) == 2
+    await watch.end(pause=1000.0)
+    assert len(watch.looks) == 2
+
+
+async def test_nothing_is_refreshed_once_the_gateway_stops(scene: Scene, source: LookingSource) -> None:
+    await scene.open()
+    await scene.live.close()
+    assert scene.live.refresh("shirts", b"/shirts") == 0
+
+
+async def test_a_source_that_cannot_be_asked_is_not_counted(scene: Scene) -> None:
+    await scene.open()
+    assert scene.live.refresh("shirts", b"/shirts") == 0
+
+
+async def test_a_look_ends_with_its_channel(scene: Scene, source: LookingSource) -> None:
+    client = await scene.open()
+    (watch,) = source.watches
+    await watch.publish.state([])
+    await client.leave()
+    for _ in range(40):
+        scene.clock.advance(1)
+        await turn()
+    await turn()
+    assert watch.looks[0].cancelled()
+    assert scene.live.refresh("shirts", b"/shirts") == 0
+    assert "channels=0" in repr(scene.live)
+
+
+async def test_a_refusal_ends_the_channel(scene: Scene, source: LookingSource) -> None:
+    await scene.open()
+    await source.watches[0].fail(Refused(403))
+    assert scene.refused[0].status == 403
+    assert "channels=0" in repr(scene.live)
+    await scene.open()
+    assert len(source.watches) == 2, "the next client asks anew"
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("in the source"), asyncio.CancelledError()])
+async def test_a_crash_is_logged_and_looked_over_after_growing_pauses(
+    scene: Scene, source: LookingSource, caplog: pytest.LogCaptureFixture, error: BaseException
+) -> None:
+    client = await scene.open()
+    (watch,) = source.watches
+    await watch.publish.state([])
+    pauses = []
+    with caplog.at_level(logging.ERROR):
+        for number in range(3):
+            await watch.fail(error)
+            began = scene.clock.monotonic()
+            while len(watch.looks) == number + 1:
+                scene.clock.advance(0.25)
+                await turn()
+            pauses.append(scene.clock.monotonic() - began)
+    assert len(caplog.records) == 3
+    assert pauses == [1.5, 2.5, 4.5]
+    assert client.heard()[-1:] == ["status"]
+    watch.publish.status(Status(state="ok"))
+    await watch.end(1.0)
+
+
+async def test_a_backend_that_asks_for_rest_is_left_alone(scene: Scene, source: LookingSource) -> None:
+    await scene.open(token="a")
+    await source.watches[0].end(pause=1.0, hold=30.0)
+    await scene.open(token="b")
+    scene.clock.advance(29)
+    await turn()
+    assert [len(watch.looks) for watch in source.watches] == [1, 0]
+    scene.clock.advance(1)
+    await turn()
+    assert [len(watch.looks) for watch in source.watches] == [2, 1]
+
+
+async def test_nothing_is_left_when_the_gateway_stops(scene: Scene, source: LookingSource) -> None:
+    await scene.open(token="a")
+    await scene.open(token="b")
+    await source.watches[0].end()
+    await scene.live.close()
+    await turn()
+    assert not [task for task in asyncio.all_tasks() if "look" in task.get_name()]
