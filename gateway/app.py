@@ -66,10 +66,17 @@ def make(kind: str, use: PluginUse, context: Context) -> object:
     return find(kind)[use.name].load().make(cast("Options", use.options), context)
 
 
-def make_all(kind: str, context: Context) -> dict[str, object]:
-    """Every installed plugin of a kind with its default options, by name."""
-    plugins = {name: found.load() for name, found in find(kind).items()}
-    return {name: plugin.make(plugin.options(), context) for name, plugin in plugins.items()}
+def make_all(kind: str, context: Context, uses: Mapping[str, PluginUse | None] | None = None) -> dict[str, object]:
+    """Every installed plugin of a kind, by name: with its default options, as `uses` says, or not at all."""
+    uses = uses or {}
+    made: dict[str, object] = {}
+    for name, found in sorted(find(kind).items()):
+        if name not in uses:
+            plugin = found.load()
+            made[name] = plugin.make(plugin.options(), context)
+        elif (use := uses[name]) is not None:
+            made[name] = make(kind, use, context)
+    return made
 
 
 class Application:
@@ -97,7 +104,7 @@ class Application:
         }
         self._gates = gates(settings.routes, authenticators, self.stats)
         self._live_routes = live_routes(settings.routes, sources, self._upstreams)
-        transports = cast("dict[str, Transport]", make_all("transports", context))
+        transports = cast("dict[str, Transport]", make_all("transports", context, settings.transports))
         self._live = Live(
             Parts(
                 broker=cast("Broker", make("brokers", settings.broker, context)),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from gateway.config.certificates import tls_files_load
-from gateway.config.model import Admin, AuthKeys, BrokerKeys, LiveKeys, Section
+from gateway.config.model import Admin, AuthKeys, BrokerKeys, LiveKeys, Section, TransportKeys
 from gateway.config.nearest import did_you_mean, nearest
 from gateway.config.plugins import Kind, Model
 from gateway.config.routes import all_are_reached, names_differ, routes
@@ -28,6 +28,8 @@ def check(tree: Tree, model: Model) -> list[Problem]:
         found += _one_plugin(("auth", name), value, model.authenticators, "authenticator", AuthKeys)
     broker = tree.value.get("broker", {})
     found += _one_plugin(("broker",), broker, model.brokers, "broker", BrokerKeys)
+    for name in mapping(tree.value.get("transports")):
+        found += _loads(("transports",), name, model.transports)
     return [tree.problem(path, message) for path, message in found]
 
 
@@ -41,8 +43,12 @@ def _one_plugin(path: Path, value: Value, plugins: Kind, what: str, keys: type[S
     for name in named[1:]:
         yield (*path, name), f"a second {what}: {named[0]} is already here, and there can be only one"
     for name in named:
-        if name in plugins.broken:
-            yield (*path, name), f"the plugin {name!r} cannot be loaded: {plugins.broken[name]}"
+        yield from _loads(path, name, plugins)
+
+
+def _loads(path: Path, name: str, plugins: Kind) -> Iterator[Finding]:
+    if name in plugins.broken:
+        yield (*path, name), f"the plugin {name!r} cannot be loaded: {plugins.broken[name]}"
 
 
 def _upstreams_exist(tree: Tree) -> Iterator[Finding]:
@@ -169,6 +175,8 @@ def _own_keys(path: Path) -> type[Section] | None:
             return AuthKeys
         case ("routes", _, "live"):
             return LiveKeys
+        case ("transports",):
+            return TransportKeys
     return None
 
 

@@ -20,7 +20,7 @@ from gateway.config.model import (
     RouteKeys,
     Upstream,
 )
-from gateway.config.plugins import used
+from gateway.config.plugins import chosen, used
 from gateway.config.routes import implied, route_names
 from gateway.config.tree import Path, Tree
 from gateway.core import settings
@@ -64,6 +64,7 @@ def compile_config(config: ConfigKeys, broker: BrokerKeys, tree: Tree) -> settin
         listen=tuple(_listen(listener, index, tree) for index, listener in enumerate(config.listen)),
         admin=settings.Listen(address=admin.listen) if isinstance(admin, Admin) else None,
         broker=used(broker, BrokerKeys),
+        transports=chosen(config.transports),
         upstreams={name: _upstream(name, upstream, tree) for name, upstream in config.upstreams.items()},
         routes=tuple(_route(route) for route in config.routes),
         auth={name: settings.AuthSettings(plugin=used(auth, AuthKeys)) for name, auth in (config.auth or {}).items()},

@@ -20,11 +20,19 @@ def schema() -> dict[str, Json]:
     tidy = _tidy({key: value for key, value in made.items() if key not in ("title", "description", "required")})
     for name, kind in (("Live", model.sources), ("Auth", model.authenticators), ("Broker", model.brokers)):
         _one_of(tidy, name, sorted(kind.options))
+    _any_of(tidy, "Transport", sorted(model.transports.options))
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Tidegate configuration", **tidy}
 
 
 def _one_of(root: Node, name: str, plugins: list[str]) -> None:
-    """Exactly one plugin is named; its name alone means its defaults."""
+    """Exactly one plugin is named."""
+    section = _any_of(root, name, plugins)
+    if plugins:
+        section["oneOf"] = [{"required": [plugin]} for plugin in plugins]
+
+
+def _any_of(root: Node, name: str, plugins: list[str]) -> Node:
+    """A plugin's name alone means its defaults."""
     definitions = root["$defs"]
     assert isinstance(definitions, dict)
     section = definitions[name]
@@ -33,8 +41,7 @@ def _one_of(root: Node, name: str, plugins: list[str]) -> None:
     assert isinstance(properties, dict)
     for plugin in plugins:
         properties[plugin] = {"anyOf": [properties[plugin], {"type": "null"}]}
-    if plugins:
-        section["oneOf"] = [{"required": [plugin]} for plugin in plugins]
+    return section
 
 
 def _tidy(node: Node) -> Node:

@@ -191,7 +191,7 @@ class RouteKeys(Section):
     """makes the URL live as well: how the gateway learns of changes"""
 
 
-def _off_or_section(value: object) -> str:
+def off_or_section(value: object) -> str:
     return "off" if isinstance(value, str) else "section"
 
 
@@ -203,6 +203,10 @@ class AuthKeys(Section):
     """Exactly one key names the authenticator plugin."""
 
 
+class TransportKeys(Section):
+    """Options of transports by name, or off; every installed transport serves, with its defaults if not named here."""
+
+
 class ConfigKeys(Section):
     """One gateway."""
 
@@ -211,7 +215,7 @@ class ConfigKeys(Section):
     listen: list[Annotated[Listener, OrText()]] = Field(default=[Listener(address="127.0.0.1:8080")], min_length=1)
     """where clients connect"""
     admin: Annotated[
-        Annotated[Literal["off"], Tag("off")] | Annotated[Admin, Tag("section")], Discriminator(_off_or_section)
+        Annotated[Literal["off"], Tag("off")] | Annotated[Admin, Tag("section")], Discriminator(off_or_section)
     ] = Admin()
     """metrics and health, on a listener of their own, or off"""
     access_log: LogTarget = "stdout"
@@ -220,6 +224,8 @@ class ConfigKeys(Section):
     """what one process and one client may take"""
     broker: BrokerKeys | None = None
     """what carries events between nodes: one plugin and its options; memory without it"""
+    transports: TransportKeys | None = None
+    """how events travel to clients: options by transport, or off; the defaults without it"""
     upstreams: dict[Name, Upstream] = Field(default={})
     """REST backends by name"""
     auth: dict[Name, AuthKeys] | None = None

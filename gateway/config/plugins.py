@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, cast
+from typing import Annotated, Literal, Optional, cast
 
-from pydantic import BeforeValidator, Field, create_model
+from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model
 
-from gateway.config.model import AuthKeys, BrokerKeys, ConfigKeys, LiveKeys, RouteKeys, Section
+from gateway.config.model import (
+    AuthKeys,
+    BrokerKeys,
+    ConfigKeys,
+    LiveKeys,
+    RouteKeys,
+    Section,
+    TransportKeys,
+    off_or_section,
+)
 from gateway.config.values import Name
 from gateway.core.settings import PluginUse
 from gateway.plugin.options import Options
@@ -31,18 +40,20 @@ class Model:
     sources: Kind
     authenticators: Kind
     brokers: Kind
+    transports: Kind
 
 
 def model() -> Model:
     """The model for the plugins installed now; raises ValueError when two share a name."""
-    sources, authenticators, brokers = (_kind(find(kind)) for kind in ("sources", "authenticators", "brokers"))
+    kinds = ("sources", "authenticators", "brokers", "transports")
+    sources, authenticators, brokers, transports = (_kind(find(kind)) for kind in kinds)
     live = _with_one_of(LiveKeys, sources)
     broker = _with_one_of(BrokerKeys, brokers)
     auth = _with_one_of(AuthKeys, authenticators)
     route = _with(RouteKeys, live=live | None)
     sections = {"routes": list[route], "broker": broker | None, "auth": dict[Name, auth] | None}  # type: ignore[valid-type]
-    config = _with(ConfigKeys, **sections)
-    return Model(cast("type[ConfigKeys]", config), sources, authenticators, brokers)
+    config = _with(ConfigKeys, **sections, transports=_with_any_of(TransportKeys, transports) | None)
+    return Model(cast("type[ConfigKeys]", config), sources, authenticators, brokers, transports)
 
 
 def used(section: Section, keys: type[Section]) -> PluginUse:
@@ -50,6 +61,16 @@ def used(section: Section, keys: type[Section]) -> PluginUse:
     names = type(section).model_fields.keys() - keys.model_fields.keys()
     (name,) = (name for name in names if getattr(section, name) is not None)
     return PluginUse(name=name, options=getattr(section, name))
+
+
+def chosen(section: TransportKeys | None) -> dict[str, PluginUse | None]:
+    """The plugins that a section names, and their options; None for those that are off."""
+    given = {name: getattr(section, name) for name in type(section).model_fields} if section is not None else {}
+    return {
+        name: None if value == "off" else PluginUse(name=name, options=value)
+        for name, value in given.items()
+        if value is not None
+    }
 
 
 def _kind(plugins: Mapping[str, Found]) -> Kind:
@@ -70,6 +91,23 @@ def _with_one_of(base: type[Section], kind: Kind) -> type[Section]:
         for name, model in kind.options.items()
     }
     return _derive(base, fields)
+
+
+def _with_any_of(base: type[Section], kind: Kind) -> type[Section]:
+    fields: dict[str, object] = dict.fromkeys(kind.broken, (Literal["off"] | None, None))
+    fields |= {
+        name: (
+            Annotated[Optional[_off_or(model)], BeforeValidator(_nothing_is_defaults)],  # noqa: UP045 - a value
+            Field(None, description=_title(model)),
+        )
+        for name, model in kind.options.items()
+    }
+    return _derive(base, fields)
+
+
+def _off_or(model: type[Options]) -> object:
+    off, section = Annotated[Literal["off"], Tag("off")], Annotated[model, Tag("section")]
+    return Annotated[off | section, Discriminator(off_or_section)]
 
 
 def _with(base: type[Section], **types: object) -> type[Section]:

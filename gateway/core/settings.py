@@ -179,7 +179,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
-    """The whole configuration. `access_log` is "stdout", "stderr", "off" or a file's path."""
+    """The whole configuration. `access_log` is "stdout", "stderr", "off" or a file's path.
+
+    `transports` holds those with options of their own, None for one that is off.
+    """
 
     listen: tuple[Listen, ...]
     admin: Listen | None
@@ -187,6 +190,7 @@ class Gateway:
     upstreams: Mapping[str, UpstreamSettings]
     routes: tuple[Route, ...]
     auth: Mapping[str, AuthSettings] = field(default_factory=dict)
+    transports: Mapping[str, PluginUse | None] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     access_log: str = "stdout"
     hash: str = ""

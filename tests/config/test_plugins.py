@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
 from gateway.config import load, plugins
 from gateway.config.model import BrokerKeys, LiveKeys
-from gateway.config.plugins import used
+from gateway.config.plugins import chosen, used
 from gateway.errors import ConfigError
 from gateway.plugin.options import Options
 from gateway.plugin.registry import Found, Plugin
@@ -33,7 +34,8 @@ def found(name: str, value: str) -> Found:
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
     sources = {"tide": found("tide", f"{__name__}:tide"), "gone": found("gone", "no_such_module:x")}
     brokers = {"memory": found("memory", f"{__name__}:tide")}
-    monkeypatch.setattr(plugins, "find", lambda kind: sources if kind == "sources" else brokers)
+    installed = {"sources": sources, "transports": sources}
+    monkeypatch.setattr(plugins, "find", lambda kind: installed.get(kind, brokers))
     monkeypatch.setattr(
         EntryPoint, "load", lambda entry: tide if entry.value.endswith(":tide") else __import__("no_such")
     )
@@ -83,3 +85,27 @@ def test_only_one_source(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> N
     monkeypatch.setattr(plugins, "find", lambda kind: both)
     told = mistakes("tide: {}, ebb: {}", str(tmp_path))
     assert "routes[0].live.ebb: a second source: tide is already here, and there can be only one" in told
+
+
+@pytest.mark.parametrize(
+    ("transports", "expected"),
+    [
+        ({}, {}),
+        ({"tide": None}, {"tide": TideOptions()}),
+        ({"tide": {"height": 9}}, {"tide": TideOptions(height=9)}),
+        ({"tide": "off", "gone": "off"}, {"tide": None, "gone": None}),
+    ],
+)
+def test_transports_have_options_or_are_off(transports: dict[str, object], expected: dict[str, object]) -> None:
+    route = {"path": "/", "upstream": "a"}
+    made = plugins.model().config.model_validate({"routes": [route], "transports": transports})
+    uses = chosen(made.transports)
+    assert {name: use and use.options for name, use in uses.items()} == expected
+    assert chosen(None) == {}
+
+
+def test_a_transport_that_cannot_be_loaded_can_only_be_off(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("transports: {gone: {}}\n" + ROUTES % "tide: {}")
+    with pytest.raises(ConfigError, match="'gone' cannot be loaded: ModuleNotFoundError"):
+        load(str(file), {})

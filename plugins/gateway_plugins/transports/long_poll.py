@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, ConfigDict
 
 from gateway.plugin import (
     ClientError,
@@ -40,9 +40,12 @@ def _some_time(value: float) -> float:
 
 
 class LongPollOptions(Options):
-    """`max_wait` bounds what clients ask for: proxies cut connections that are silent for 30s to 60s."""
+    """A GET that waits for events."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     max_wait: Annotated[Duration, AfterValidator(_some_time)] = 25.0
+    """the longest wait that a client can ask for: proxies cut connections that are silent for 30s to 60s"""
 
 
 class LongPoll:

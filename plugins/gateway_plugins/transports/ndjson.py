@@ -25,7 +25,7 @@ _HEADERS: Headers = [
 
 
 class NdjsonOptions(Options):
-    """There is nothing to choose."""
+    """One JSON event a line."""
 
 
 class Ndjson:

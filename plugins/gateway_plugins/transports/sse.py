@@ -6,6 +6,8 @@ with `Last-Event-ID`.
 
 from __future__ import annotations
 
+from pydantic import ConfigDict
+
 from gateway.plugin import (
     Codec,
     Connection,
@@ -30,9 +32,12 @@ _HEADERS: Headers = [
 
 
 class SseOptions(Options):
-    """`retry` is the least time before a client reconnects; up to half as much again is added at random."""
+    """Server-Sent Events."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     retry: Duration = 2.0
+    """the least time before a client reconnects; up to half as much again is added at random"""
 
 
 class ServerSentEvents:

@@ -25,7 +25,7 @@ _NO_MESSAGES = Disconnect(BAD_MESSAGE.code, "this stream takes no messages", BAD
 
 
 class WebSocketOptions(Options):
-    """There is nothing to choose."""
+    """One event a WebSocket message."""
 
 
 class WebSocket:
