@@ -83,6 +83,10 @@ class Limits(Section):
     """all header lines of one request"""
     header_count: Count = 100
     """header lines of one request"""
+    header_value: Memory = 16 * 1024
+    """the value of one header"""
+    target: Memory = 16 * 1024
+    """the target in the request line: path and query"""
     message: Memory = 64 * 1024
     """one message from a WebSocket client"""
     channels: Count = 10_000

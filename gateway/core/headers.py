@@ -5,8 +5,10 @@ whatever passes are kept exactly.
 
 The documented differences between what a client sent and what the upstream receives:
 * removed: hop-by-hop headers, and those that `Connection` names unless they are end-to-end by nature;
-* replaced: `X-Forwarded-*` and `Forwarded`, also when spelled with underscores, by our own
-  (gateway.core.forwarded), because no proxy before us is trusted;
+* removed: what the gateway itself sets (`own`), and `Proxy`, which CGI takes for the variable HTTP_PROXY;
+* removed: a name with an underscore that is a name known here once its underscores are dashes, because CGI-like
+  backends read both as one; other names with underscores pass;
+* replaced: `X-Forwarded-*` and `Forwarded` by our own (gateway.core.forwarded);
 * the cookie of an HTTP/2 request in one header;
 * `Host` as the upstream's `host_header` says, and only one; `TE: trailers` alone of all `TE`;
 * `Via` appended.
@@ -23,7 +25,7 @@ from typing import TYPE_CHECKING
 from gateway.errors import ClientError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from gateway.core.asgi import Header, Headers
 
@@ -95,17 +97,32 @@ class Rules(dict[bytes, int]):
 
 
 _RESPONSE_TABLE = dict.fromkeys(_HOP_BY_HOP, _DROP) | {b"connection": _CONNECTION}
-_REQUEST_TABLE = _RESPONSE_TABLE | {b"te": _TE, b"host": _HOST, b"forwarded": _DROP}
+_REQUEST_TABLE = _RESPONSE_TABLE | {b"te": _TE, b"host": _HOST, b"forwarded": _DROP, b"proxy": _DROP}
+_owned: set[bytes] = set()
 
 
 def _request_rule(name: bytes) -> int:
     if _TOKEN.fullmatch(name) is None:
         raise ClientError(400, "bad_header", "a header name is not a token")
-    # CGI-like backends read `_` as `-`: what they would take for one of ours is treated as one of ours.
     dashed = name.replace(b"_", b"-")
-    if dashed.startswith(b"x-forwarded"):
+    if dashed.startswith(b"x-forwarded") or dashed in _owned or (dashed != name and _known(dashed)):
         return _DROP
-    return _REQUEST_TABLE.get(name, _DROP if dashed in _REQUEST_TABLE else _KEEP)
+    return _REQUEST_TABLE.get(name, _KEEP)
+
+
+def _known(name: bytes) -> bool:
+    """Whether HTTP, or the gateway, has a meaning for it."""
+    return name in _REQUEST_TABLE or name in _END_TO_END or name.startswith(_END_TO_END_FAMILIES)
+
+
+def own(names: Iterable[bytes]) -> None:
+    """The headers that the gateway sets on requests, such as an identity's, beside `X-Forwarded-*`: all of them.
+
+    For configuration time. What clients send under these names, spelled with dashes or underscores, is removed.
+    """
+    _owned.clear()
+    _owned.update(name.lower().replace(b"_", b"-") for name in names)
+    _request_rules.clear()
 
 
 _request_rules = Rules(_request_rule)
@@ -173,7 +190,7 @@ def one_cookie(headers: Headers) -> Headers:
 
 
 def _may_trail(name: bytes) -> bool:
-    return name not in _NOT_IN_TRAILERS and not name.startswith(b"x-forwarded")
+    return name not in _NOT_IN_TRAILERS and name not in _owned and not name.startswith(b"x-forwarded")
 
 
 def _without(headers: Headers, options: list[bytes]) -> Headers:

@@ -184,7 +184,7 @@ class RouteTable(Generic[R]):
     def match(self, method: str, raw_path: bytes, host: bytes | None) -> Match[R] | Miss:
         """The first route that fits; `raw_path` is as the client sent it, without the query.
 
-        Raises ClientError 400 for dot segments.
+        Raises ClientError 400 for dot segments and NUL.
         """
         known = self._memo.get((method, raw_path))
         if known is not None:
@@ -241,7 +241,7 @@ def _miss(matches: Iterable[Match[R]], host: bytes | None) -> Miss:
 def decode_path(raw_path: bytes) -> str:
     """An encoded path, decoded segment by segment; what is not a path, as in `OPTIONS *`, fits no template.
 
-    Raises ClientError 400 for dot segments.
+    Raises ClientError 400 for dot segments and NUL.
     """
     try:
         path = raw_path.decode()
@@ -256,6 +256,8 @@ def _decode(part: bytes) -> str:
     text = unquote_to_bytes(part).decode("utf-8", "replace")
     if "." in text and any(_DOTS.fullmatch(piece) for piece in _DOT_PARTS.split(text)):
         raise ClientError(400, "dot_segments", "the path holds dot segments")
+    if "\0" in text:  # ends the path for whoever reads it in C
+        raise ClientError(400, "bad_target", "the path holds a NUL")
     return text.replace("/", _SLASH)
 
 

@@ -57,6 +57,8 @@ class Limits:
     connections: int = 50_000
     header_bytes: int = 64 * 1024
     header_count: int = 100
+    header_value: int = 16 * 1024
+    target: int = 16 * 1024
     message: int = 64 * 1024
     channels: int = 10_000
 

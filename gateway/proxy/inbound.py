@@ -35,7 +35,10 @@ class Inbound:
         self.trailing = "http.response.trailers" in extensions
         self.method: str = scope["method"]
         query: bytes = scope["query_string"]
-        self.target: bytes = b"%b?%b" % (scope["raw_path"], query) if query else scope["raw_path"]
+        if query or "tidegate.bare_query" in extensions:
+            self.target: bytes = b"%b?%b" % (scope["raw_path"], query)
+        else:
+            self.target = scope["raw_path"]
         self._headers: Headers = scope["headers"] if self.wire is None else self.wire.raw_headers
         self.unsure = self.expects = False
         self.length: int | None = 0

@@ -8,6 +8,8 @@ Every scope has in `scope["extensions"]`:
     request's, complete when the last body message has been received).
 `tls` (on a connection with TLS)
     As in the ASGI specification: versions, our certificate, and the client's.
+`tidegate.bare_query` (http)
+    Only there when the target ended in a `?`, which an empty `query_string` does not tell.
 `http.response.trailers` (http)
     As in the ASGI specification.
 `websocket.http.response` (websocket)
@@ -57,6 +59,9 @@ def _address(name: object) -> Address | None:
 
 def http_scope(listener: Listener, ends: Ends, head: Head, exchange: Exchange) -> Scope:
     """The scope of a request."""
+    extensions = _extensions(ends, exchange, "http.response.trailers")
+    if head.bare_query:
+        extensions["tidegate.bare_query"] = _NO_OPTIONS
     return {
         "type": "http",
         "asgi": _VERSIONS,
@@ -71,7 +76,7 @@ def http_scope(listener: Listener, ends: Ends, head: Head, exchange: Exchange) -
         "client": ends.client,
         "server": ends.server,
         "state": listener.state.copy(),
-        "extensions": _extensions(ends, exchange, "http.response.trailers"),
+        "extensions": extensions,
     }
 
 

@@ -13,21 +13,24 @@ from gateway.errors import ClientError
 
 CHUNKED = -1
 
-# RFC 9112 section 3 asks for at least 8,000 bytes of request line; nginx and Node allow 8 and 16 KB.
-MAX_TARGET = 16 * 1024
+# The longest name in IANA's registry has 43 letters; gRPC and Apache stop at 8 KB, of which no name makes use.
+MAX_NAME = 256
+_MAX_DIGITS = 18  # of a body's length: whatever reads it next in 64 bits gets the same number
 
 _SPECIAL = frozenset({b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"})
-# RFC 3986 section 3.2.2: what a host and a port can be made of. What is left over is what it can't.
-_AUTHORITY = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=:[]%"
+# RFC 3986 section 3.2.2 without percent-encoding and the sub-delimiters, which no name in DNS has: `a,b` is one host
+# to the RFC, and two to whoever joins the values of repeated headers. 255 is the longest name in DNS.
+_AUTHORITY = re.compile(rb"(?:[0-9A-Za-z._~-]{0,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?")
+_SOME_HOSTS = 1024
 _ABSOLUTE = re.compile(rb"https?://([^/?#]+)(/[^?]*)?(?:\?(.*))?", re.IGNORECASE)
 
 _SPACE = ord(" ")
 
-# llhttp also reads RTSP, whose methods are then not refused as unknown.
+# llhttp also reads RTSP and Icecast, whose methods are then not refused as unknown.
 _RTSP = frozenset(
     {
         b"DESCRIBE", b"ANNOUNCE", b"SETUP", b"PLAY", b"PAUSE", b"TEARDOWN", b"GET_PARAMETER", b"SET_PARAMETER",
-        b"REDIRECT", b"RECORD", b"FLUSH",
+        b"REDIRECT", b"RECORD", b"FLUSH", b"SOURCE",
     }
 )  # fmt: skip
 _METHODS = {m.encode(): m for m in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")}
@@ -57,13 +60,14 @@ _LOWER |= {b"Sec-WebSocket-" + end.title(): b"sec-websocket-" + end for end in
 class Head:
     """One request's head. `headers` have lower-case names, `raw_headers` the client's own.
 
-    `path` is the encoded one. `length` counts the body's bytes, or is CHUNKED. `notes` is for what others make of
-    the headers, by who they are: it is kept as long as a connection's requests repeat the same headers.
+    `path` is the encoded one; `bare_query` says that it was followed by a `?` and nothing more. `length` counts the
+    body's bytes, or is CHUNKED. `notes` is for what others make of the headers, by who they are: it is kept as long
+    as a connection's requests repeat the same headers.
     """
 
     __slots__ = (
-        "expects_continue", "headers", "keep_alive", "length", "method", "notes", "path", "query", "raw_headers",
-        "trailers", "upgrade", "version",
+        "bare_query", "expects_continue", "headers", "keep_alive", "length", "method", "notes", "path", "query",
+        "raw_headers", "trailers", "upgrade", "version",
     )  # fmt: skip
 
     def __init__(self, method: bytes, version: str, target: bytes, raw: Headers) -> None:
@@ -83,12 +87,13 @@ class Head:
         if host is None:
             if self.keep_alive:
                 raise ClientError(400, "bad_host", "no Host header")
-        elif host.translate(None, _AUTHORITY):
+        elif host not in _hosts and not _is_host(host):
             raise ClientError(400, "bad_host", "the Host header is not a host")
         if special:
             self._examine(special)
         if _plain(target):
-            self.path, _, self.query = target.partition(b"?")
+            self.path, mark, self.query = target.partition(b"?")
+            self.bare_query = not self.query and mark != b""
         else:
             self._locate(target)
 
@@ -101,18 +106,19 @@ class Head:
         head.version, head.raw_headers, head.headers = version, self.raw_headers, self.headers
         head.notes, head.trailers, head.length = self.notes, [], 0
         head.keep_alive, head.expects_continue, head.upgrade = self.keep_alive, False, self.upgrade
-        head.path, _, head.query = target.partition(b"?")
+        head.path, mark, head.query = target.partition(b"?")
+        head.bare_query = not head.query and mark != b""
         return head
 
     def _lower(self, raw: Headers) -> tuple[bytes | None, dict[bytes, bytes] | None]:
         """Fill `headers`; Host, and the special ones by name, several values joined by a comma."""
         host: bytes | None = None
         special: dict[bytes, bytes] | None = None
-        add, lower = self.headers.append, _LOWER.get
+        add, lower, blank = self.headers.append, _LOWER.get, False
         for name, value in raw:
-            key = lower(name) or name.lower()
+            key = lower(name) or _lowered_name(name)
             if value and value[-1] <= _SPACE:  # llhttp leaves the white space that may follow a value
-                value = value.rstrip(b" \t")
+                value, blank = value.rstrip(b" \t"), True
             add((key, value))
             if key == b"host":
                 if host is not None:
@@ -121,6 +127,8 @@ class Head:
             elif key in _SPECIAL:
                 special = special or {}
                 special[key] = special[key] + b"," + value if key in special else value
+        if blank:
+            raw[:] = [(name, value.rstrip(b" \t")) for name, value in raw]
         return host, special
 
     def _examine(self, special: dict[bytes, bytes]) -> None:
@@ -128,7 +136,7 @@ class Head:
         self.keep_alive = b"close" not in options and (self.keep_alive or b"keep-alive" in options)
         self.upgrade = special.get(b"upgrade", b"")
         if b"content-length" in special:
-            self.length = int(special[b"content-length"])
+            self.length = _length(special[b"content-length"])
         if b"transfer-encoding" in special:
             self._chunked(special)
         expect = special.get(b"expect")
@@ -148,6 +156,7 @@ class Head:
 
     def _locate(self, target: bytes) -> None:
         """Path and query of a target that is not simply a path."""
+        self.bare_query = False
         if b"#" in target:
             raise ClientError(400, "bad_target", "a request has no fragment")
         if target == b"*" and self.method == "OPTIONS":
@@ -158,10 +167,11 @@ class Head:
     def _absolute(self, target: bytes) -> None:
         """RFC 9112 section 3.2.2: a server must accept it, and its authority replaces the Host header."""
         match = _ABSOLUTE.fullmatch(target)
-        if match is None or match[1].translate(None, _AUTHORITY):
+        if match is None or not _is_host(match[1]):
             raise ClientError(400, "bad_target", "the request target is neither a path nor an http URL")
         self.path = match[2] or (b"*" if self.method == "OPTIONS" and match[3] is None else b"/")
         self.query = match[3] or b""
+        self.bare_query = match[3] == b""
         rest = [pair for pair in self.raw_headers if pair[0].lower() != b"host"]
         self.raw_headers = [(b"Host", match[1]), *rest]
         self.headers = [(b"host", match[1]), *(pair for pair in self.headers if pair[0] != b"host")]
@@ -169,6 +179,30 @@ class Head:
 
 def _plain(target: bytes) -> bool:
     return target.startswith(b"/") and b"#" not in target
+
+
+_hosts: set[bytes] = set()
+
+
+def _is_host(host: bytes) -> bool:
+    """Whether it is a host with or without a port; some that are, are remembered: a server has few names."""
+    if _AUTHORITY.fullmatch(host) is None:
+        return False
+    if len(_hosts) < _SOME_HOSTS:
+        _hosts.add(host)
+    return True
+
+
+def _lowered_name(name: bytes) -> bytes:
+    if len(name) > MAX_NAME:
+        raise ClientError(431, "headers", "a header has too long a name")
+    return name.lower()
+
+
+def _length(value: bytes) -> int:
+    if len(value) > _MAX_DIGITS:
+        raise ClientError(400, "bad_framing", "the length of the body has too many digits")
+    return int(value)
 
 
 def _unusual(method: bytes) -> str:

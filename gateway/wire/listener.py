@@ -83,4 +83,5 @@ class Listener:
     def refused(self, error: ClientError, scope: Scope, sent: int) -> None:
         """Tell counters and access log of a request that reached no application."""
         self.stats.refused[error.code] += 1
+        log.debug("refused with %d: %s: %s", error.status, error.code, error.detail)
         self.access.request(scope, "", error.status, sent, 0.0)

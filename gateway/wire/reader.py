@@ -21,11 +21,13 @@ from httptools import (
 from gateway.core.asgi import Headers
 from gateway.core.settings import Limits
 from gateway.errors import ClientError
-from gateway.wire.head import MAX_TARGET, Head
+from gateway.wire.head import Head
 
 _END = b"\r\n\r\n"
 _LINE_BREAKS = b"\r\n"
-_METHOD = re.compile(rb"[\r\n]*[A-Z][A-Z_-]*(?: |$)")  # anything else is no request at all
+_METHOD = re.compile(rb"[\r\n]*[A-Z]")  # what begins otherwise is no request at all
+
+_SOME = 16
 
 _TARGET_TOO_LONG = "the request target is too long"
 _HEADERS_TOO_LARGE = "the headers are too many or too large"
@@ -49,12 +51,13 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_bytes", "_fields", "_head", "_headed", "_last", "_max_bytes", "_max_count", "_parser", "_sink", "_split",
-        "_target", "_upgraded", "length", "whole",
+        "_bytes", "_fields", "_head", "_headed", "_last", "_limits", "_max_bytes", "_max_count", "_parser", "_sink",
+        "_split", "_start", "_target", "_upgraded", "length", "whole",
     )  # fmt: skip
 
     def __init__(self, sink: Sink, limits: Limits) -> None:
         self._sink = sink
+        self._limits = limits
         self._max_bytes = limits.header_bytes
         self._max_count = limits.header_count
         self._parser = HttpRequestParser(self)
@@ -71,6 +74,7 @@ class RequestReader:
         self._fields: Headers = []  # of the head, then of the trailers
         self._head: Head | None = None
         self._headed = False
+        self._start = b""  # of a request line, when that comes in pieces
         self._target = b""
         self._split = False
         self._bytes = 0  # of the head, or since the last piece of a chunked body
@@ -101,7 +105,7 @@ class RequestReader:
             except HttpParserUpgrade:
                 self._upgraded = True
             except HttpParserError as error:
-                raise _translated(error, data[at:end]) from None
+                raise _translated(error, self._start or data[at:end]) from None
             if self._bytes > self._max_bytes or len(self._fields) > self._max_count:
                 raise self._too_large()
             if self._headed and self._head is None:
@@ -109,6 +113,8 @@ class RequestReader:
             at = end
         if not self.whole:
             self._split = data[-1] in _LINE_BREAKS
+            if not self._target:
+                self._start = self._start.lstrip(_LINE_BREAKS) or data[:_SOME]
         return at
 
     def _boundary(self, data: bytes, at: int, size: int) -> int:
@@ -130,13 +136,16 @@ class RequestReader:
         return end
 
     def _too_large(self) -> ClientError:
-        if self._head is None and not self._fields:
+        if self._head is None and (len(self._target) > self._limits.target or 0 < len(self._target) > self._bytes // 2):
             return ClientError(414, "target_length", _TARGET_TOO_LONG)
         return ClientError(431, "headers", _HEADERS_TOO_LARGE)
 
     def _begin(self) -> None:
-        if len(self._target) > MAX_TARGET:
+        limits = self._limits
+        if len(self._target) > limits.target:
             raise ClientError(414, "target_length", _TARGET_TOO_LONG)
+        if self._bytes > limits.header_value and any(len(value) > limits.header_value for _, value in self._fields):
+            raise ClientError(431, "headers", "a header is too long")
         parser = self._parser
         parts = parser.get_method(), parser.get_http_version(), self._target, self._fields
         head = self._head = self._last.again(*parts) if self._last is not None else Head(*parts)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.core import headers as rules
 from gateway.core.asgi import Header, Headers
-from gateway.core.headers import VIA, one_cookie, request_headers, response_headers, trailer_headers
+from gateway.core.headers import VIA, one_cookie, own, request_headers, response_headers, trailer_headers
 from gateway.errors import ClientError
 
 ADDED: tuple[Header, ...] = ((b"X-Forwarded-For", b"192.0.2.1"), (b"Via", b"1.1 tidegate"))
@@ -256,3 +256,25 @@ def test_what_passes_keeps_its_order_and_its_bytes(headers: Headers) -> None:
 def test_a_second_gateway_changes_nothing_more(headers: Headers) -> None:
     once = response_headers(headers)
     assert response_headers(once) == [*once, VIA]
+
+
+@pytest.mark.parametrize("name", [b"Content_Length", b"host_", b"X_Real-IP", b"aUTHORIZATION_"])
+def test_names_with_underscores_pass_unless_they_are_known_with_dashes(name: bytes) -> None:
+    known = name in (b"Content_Length", b"X_Real-IP")
+    assert up([(b"my_name", b"1"), (name, b"2")]) == [(b"my_name", b"1"), *([] if known else [(name, b"2")])]
+
+
+def test_what_cgi_takes_for_a_variable_is_removed() -> None:
+    assert up([(b"Proxy", b"http://evil")]) == []
+
+
+def test_names_that_the_gateway_sets_are_removed_from_what_clients_send() -> None:
+    sent = [(b"X-User", b"root"), (b"x_user", b"root"), (b"X-USER_", b"1")]
+    assert up(sent) == sent
+    try:
+        own([b"X-User"])
+        assert up(sent) == [(b"X-USER_", b"1")]
+        assert trailer_headers(sent) == [(b"X-USER_", b"1")]
+    finally:
+        own([])
+    assert up(sent) == sent

@@ -55,6 +55,12 @@ def test_the_target_is_untouched(query: bytes, target: bytes) -> None:
     assert Inbound(scope_of(query_string=query)).target == target
 
 
+def test_an_empty_query_is_one() -> None:
+    scope = scope_of()
+    scope["extensions"] = {"tidegate.bare_query": {}}
+    assert Inbound(scope).target == b"/a%2Fb?"
+
+
 @pytest.mark.parametrize(
     ("headers", "version", "length", "small", "unsure"),
     [

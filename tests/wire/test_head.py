@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.core.asgi import Headers
 from gateway.errors import ClientError
-from gateway.wire.head import CHUNKED, Head, tokens
+from gateway.wire.head import _SOME_HOSTS, CHUNKED, MAX_NAME, Head, _hosts, tokens
 
 HOST = (b"Host", b"shop.test")
 
@@ -35,7 +35,9 @@ def test_names_are_lowered_and_the_raw_ones_kept() -> None:
 
 def test_white_space_after_a_value_is_not_part_of_it() -> None:
     assert head((b"A", b"b \t "), (b"C", b""), (b"D", b" "))  # an empty value is a value
-    assert head((b"A", b"b \t "), (b"C", b""), (b"D", b" ")).headers[1:] == [(b"a", b"b"), (b"c", b""), (b"d", b"")]
+    got = head((b"A", b"b \t "), (b"C", b""), (b"D", b" "))
+    assert got.headers[1:] == [(b"a", b"b"), (b"c", b""), (b"d", b"")]
+    assert got.raw_headers == [HOST, (b"A", b"b"), (b"C", b""), (b"D", b"")]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,15 @@ def test_white_space_after_a_value_is_not_part_of_it() -> None:
 def test_targets(target: bytes, path: bytes, query: bytes) -> None:
     got = head(target=target)
     assert (got.path, got.query) == (path, query)
+
+
+@pytest.mark.parametrize(
+    ("target", "bare"),
+    [(b"/a?", True), (b"/a", False), (b"/a?b", False), (b"/a??", False), (b"http://x?", True), (b"http://x/a", False)],
+)
+def test_a_query_that_is_empty_is_told_from_none(target: bytes, *, bare: bool) -> None:
+    assert head(target=target).bare_query is bare
+    assert head().again(b"GET", "1.1", target, [HOST]).bare_query is bare
 
 
 def test_the_authority_of_an_absolute_target_replaces_host() -> None:
@@ -74,12 +85,21 @@ def test_targets_that_are_refused(target: bytes) -> None:
     assert refusal(target=target) == (400, "bad_target")
 
 
-@pytest.mark.parametrize("host", [b"a b", b"a/b", b"a@b", b"a?b", b"a#b", b"a\\b", b"\xc3\xa9.test", b"a,b", b"<a>"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        b"a b", b"a/b", b"a@b", b"a?b", b"a#b", b"a\\b", b"\xc3\xa9.test", b"a,b", b"<a>", b"a;b", b"a:b", b"a:1:2",
+        b"a:-1", b"a:123456", b"[::1", b"[::1]a", b"[x]", b"::1", b"a%41", b"x" * 256,
+    ],
+)  # fmt: skip
 def test_a_host_that_is_none(host: bytes) -> None:
-    if host == b"a,b":  # legal in a reg-name, RFC 3986 section 3.2.2
-        assert head((b"Host", host), host=False).headers == [(b"host", host)]
-    else:
-        assert refusal((b"Host", host), host=False) == (400, "bad_host")
+    assert refusal((b"Host", host), host=False) == (400, "bad_host")
+
+
+def test_hosts_that_are_remembered_are_bounded() -> None:
+    for number in range(2 * _SOME_HOSTS):
+        head((b"Host", b"h%d.test" % number), host=False)
+    assert len(_hosts) <= _SOME_HOSTS
 
 
 @pytest.mark.parametrize("host", [b"", b"shop.test", b"[::1]:80", b"127.0.0.1:9", b"a_b.test", b"xn--caf-dma.test"])
@@ -127,6 +147,16 @@ def test_the_length_of_the_body() -> None:
     assert head().length == 0
     assert head((b"Content-Length", b"12")).length == 12
     assert head((b"Transfer-Encoding", b"Chunked")).length == CHUNKED
+
+
+def test_a_length_that_others_might_read_in_fewer_bits() -> None:
+    assert head((b"Content-Length", b"9" * 18)).length == 10**18 - 1
+    assert refusal((b"Content-Length", b"1" + b"0" * 18)) == (400, "bad_framing")
+
+
+def test_names_have_a_length() -> None:
+    assert len(head((b"x" * MAX_NAME, b"")).headers) == 2
+    assert refusal((b"x" * (MAX_NAME + 1), b"")) == (431, "headers")
 
 
 def test_framing_that_could_be_read_two_ways() -> None:

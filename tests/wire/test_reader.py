@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.core.asgi import Headers
 from gateway.core.settings import Limits
 from gateway.errors import ClientError
-from gateway.wire.head import MAX_TARGET, Head
+from gateway.wire.head import Head
 from gateway.wire.reader import RequestReader
 
 LIMITS = Limits(header_bytes=2000, header_count=10)
@@ -262,9 +262,20 @@ def test_how_many_headers_there_may_be(way: Way) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_how_long_a_target_may_be(way: Way) -> None:
     assert refused(b"GET /" + b"a" * 3000, way) == (414, "target_length")
-    roomy = Limits(header_bytes=2 * MAX_TARGET)
-    long = b"GET /" + b"a" * MAX_TARGET + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+    roomy = Limits(header_bytes=2 * LIMITS.target)
+    long = b"GET /" + b"a" * LIMITS.target + b" HTTP/1.1\r\nHost: x\r\n\r\n"
     assert refused(long, way, roomy) == (414, "target_length")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_how_long_a_header_may_be(way: Way) -> None:
+    limits = Limits(header_value=100)
+
+    def valued(size: int) -> bytes:
+        return GET[:-2] + b"A: " + b"b" * size + b"\r\n\r\n"
+
+    assert len(read(way(valued(100)), limits)) == 1
+    assert refused(valued(101), way, limits) == (431, "headers")
 
 
 @pytest.mark.parametrize("way", WAYS)
