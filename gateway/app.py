@@ -34,6 +34,7 @@ from gateway.errors import ClientError
 from gateway.live.app import Live, Parts
 from gateway.live.channels import live_routes
 from gateway.live.negotiate import request_of, split_query
+from gateway.live.writes import Writes
 from gateway.plugin import AnySource, Authenticator, Broker, Codec, Context, Discoverable, Options, Transport
 from gateway.plugin.registry import find
 from gateway.proxy.app import Proxy
@@ -117,9 +118,10 @@ class Application:
                 max_channels=settings.limits.channels,
             )
         )
-        self._proxy = Proxy(self._upstreams, self.stats, self.access, time.monotonic)
-        self._links = links(transports.values())
         self._table = RouteTable(settings.routes)
+        writes = Writes(self._table, self._live.refresh, self.stats)
+        self._proxy = Proxy(self._upstreams, self.stats, self.access, time.monotonic, writes.done)
+        self._links = links(transports.values())
         self.admin: App = admin_app(
             self.stats, self.health, settings, transports=transports, lost_lines=lambda: self.access.dropped
         )

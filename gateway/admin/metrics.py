@@ -205,6 +205,12 @@ def _sources(routes: dict[Labels, RouteStats]) -> Iterator[Metric]:
         _one(routes, lambda route: route.poll_seconds),
     )
     yield _counter(
+        "tidegate_source_refreshes",
+        "Resources that a client's write may have changed: looked at at once (asked), or followed by nobody.",
+        ("route", "result"),
+        _each(routes, lambda route: route.refreshes),
+    )
+    yield _counter(
         "tidegate_source_doubted_answers",
         "Answers that lacked most of a list and were not believed until repeated.",
         ROUTE,

@@ -50,6 +50,8 @@ def _seed_tls(tls: TlsStats) -> None:
 def _seed_live(route: RouteStats, transports: Collection[str]) -> None:
     for result in get_args(PollResult):
         route.polls[result] += 0
+    for asked in ("asked", "unfollowed"):
+        route.refreshes[asked] += 0
     for event in get_args(EventType):
         route.events[event] += 0
     for transport in transports:

@@ -15,6 +15,7 @@ from gateway.config.plugins import Kind, Model
 from gateway.config.routes import all_are_reached, names_differ, routes
 from gateway.config.tree import Finding, Path, Tree, Value, listing, mapping
 from gateway.config.values import split_host_port
+from gateway.config.writes import refreshes_reach_live_routes
 from gateway.errors import Problem
 
 
@@ -188,6 +189,7 @@ _CHECKS: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     _live_routes_allow_get,
     _item_mode_has_items,
     _lists_are_no_objects,
+    refreshes_reach_live_routes,
     _pools_hold_their_idle,
     _addresses_differ,
     tls_files_load,

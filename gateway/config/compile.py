@@ -138,6 +138,7 @@ def _route(route: RouteKeys) -> settings.Route:
         host=route.host,
         auth=tuple(route.auth or ()),
         live=_live(route.live) if route.live else None,
+        refresh_on_write=None if route.refresh_on_write is None else tuple(route.refresh_on_write),
     )
 
 

@@ -25,6 +25,7 @@ from gateway.config.values import (
     Origin,
     OrText,
     PathTemplate,
+    Refreshes,
     Text,
     Texts,
     at_least,
@@ -193,6 +194,8 @@ class RouteKeys(Section):
     """the authenticators that may let a client in, the first that knows it"""
     live: LiveKeys | None = None
     """makes the URL live as well: how the gateway learns of changes"""
+    refresh_on_write: Refreshes | None = None
+    """what is looked at at once after a successful write: self, and paths with parameters of this route's"""
 
 
 def off_or_section(value: object) -> str:

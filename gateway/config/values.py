@@ -19,6 +19,7 @@ from pydantic_core import CoreSchema
 
 from gateway.core.paths import parse_path
 from gateway.core.route import parse_template
+from gateway.core.writes import SELF
 from gateway.plugin.options import parse_duration, parse_size
 
 T = TypeVar("T", int, float)
@@ -90,6 +91,21 @@ def _template(text: str) -> str:
 def _json_path(text: str) -> str:
     parse_path(text)
     return text
+
+
+def _refresh(text: str) -> str:
+    if text == SELF:
+        return text
+    template = parse_template(text)
+    if template.rest or "*" in text.split("/"):
+        raise ValueError("expected self, or one path, as in /api/shirts/{id}: * names no resource")
+    return text
+
+
+def _distinct(values: list[str]) -> list[str]:
+    if len(set(values)) < len(values):
+        raise ValueError("one of them stands here twice")
+    return values
 
 
 def _expression(text: str) -> str:
@@ -183,13 +199,13 @@ def _listed(value: object) -> object:
 def _several(values: list[str]) -> list[str]:
     if not values:
         raise ValueError("give at least one")
-    if len(set(values)) < len(values):
-        raise ValueError("one of them stands here twice")
-    return values
+    return _distinct(values)
 
 
 Address = Annotated[str, AfterValidator(_address)]
 BaseUrl = Annotated[str, AfterValidator(_url)]
+Refresh = Annotated[str, AfterValidator(_refresh)]
+Refreshes = Annotated[list[Refresh], AfterValidator(_distinct)]
 PathTemplate = Annotated[str, AfterValidator(_template)]
 Expression = Annotated[str, AfterValidator(_expression)]
 Method = Annotated[str, AfterValidator(_method)]

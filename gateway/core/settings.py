@@ -167,7 +167,8 @@ class LiveSettings:
 class Route:
     """A match and what answers it. `name` labels metrics and logs: the path template unless given.
 
-    `auth` names the authenticators that are asked in turn; without one everybody is let in.
+    `auth` names the authenticators that are asked in turn; without one everybody is let in. `refresh_on_write` are
+    the paths that writes may change, as `gateway.core.writes` reads them; None: the usual ones.
     """
 
     name: str
@@ -177,6 +178,7 @@ class Route:
     host: str | None = None
     auth: tuple[str, ...] = ()
     live: LiveSettings | None = None
+    refresh_on_write: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

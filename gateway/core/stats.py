@@ -118,6 +118,7 @@ class RouteStats:
     streams: defaultdict[str, StreamStats] = field(default_factory=lambda: defaultdict(StreamStats))
     polls: Counts = field(default_factory=_counts)  # changed, unchanged, not_modified, error, refused
     poll_seconds: Histogram = field(default_factory=Histogram)
+    refreshes: Counts = field(default_factory=_counts)  # looks after writes: asked, unfollowed
     doubted: int = 0  # answers that were not believed
     irregular: int = 0  # items without a key of their own, in every state that was compared
     events: Counts = field(default_factory=_counts)  # by event type

@@ -14,6 +14,7 @@ from hashlib import sha256
 
 from gateway.core.codes import Disconnect
 from gateway.core.http import Request
+from gateway.core.route import decode_path
 from gateway.core.settings import LiveSettings, Route
 from gateway.core.stats import Stats
 from gateway.errors import ClientError
@@ -42,7 +43,7 @@ class _Running:
     """A channel and what fills it; `looking` if that can be asked for, `idle_since` while it has no subscriber."""
 
     channel: Channel
-    place: tuple[str, bytes]
+    place: tuple[str, str]
     stop: Callable[[], object]
     looking: Looking | None
     idle_since: float | None = None
@@ -60,7 +61,7 @@ class Channels:
         self._supervisor = supervisor
         self._looks = Looks(clock, supervisor)
         self._running: dict[str, _Running] = {}
-        self._places: dict[tuple[str, bytes], set[_Running]] = {}  # by route and path
+        self._places: dict[tuple[str, str], set[_Running]] = {}  # by route and path
 
     def __len__(self) -> int:
         return len(self._running)
@@ -92,7 +93,9 @@ class Channels:
         The looks begin after this call, whatever is under way. Says how many channels there are; those of sources
         that cannot be asked are not counted.
         """
-        found = [running.looking for running in self._places.get((route, path), ()) if running.looking is not None]
+        found = [
+            running.looking for running in self._places.get((route, _path(path)), ()) if running.looking is not None
+        ]
         for looking in found:
             self._looks.refresh(looking)
         return len(found)
@@ -161,8 +164,9 @@ class Channels:
             channel.forget()
 
 
-def _path(target: bytes) -> bytes:
-    return target.partition(b"?")[0]
+def _path(target: bytes) -> str:
+    """The path as routes read it, so that every spelling of it is the same place."""
+    return decode_path(target.partition(b"?")[0])
 
 
 def live_routes(

@@ -5,9 +5,11 @@ Knows what a failure means to the client and to the books; how an exchange goes 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.core.asgi import NOTHING
+from gateway.core.writes import SAFE, succeeded
 from gateway.errors import ClientError, UpstreamError
 from gateway.proxy.body import ClientGone
 from gateway.proxy.express import Express
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from gateway.core.access import AccessLog
-    from gateway.core.asgi import Header, Receive, Scope, Send
+    from gateway.core.asgi import Header, Message, Receive, Scope, Send
     from gateway.core.settings import Route
     from gateway.core.stats import Stats
     from gateway.plugin import StreamingUpstream, UpstreamCall
@@ -29,7 +31,10 @@ CLIENT_GONE = 499
 
 
 class Proxy:
-    """Passes requests through. Made once; holds nothing of a single request."""
+    """Passes requests through. Made once; holds nothing of a single request.
+
+    `written` is told of each write that was done, before its answer goes to the client.
+    """
 
     def __init__(
         self,
@@ -37,11 +42,13 @@ class Proxy:
         stats: Stats,
         access: AccessLog,
         clock: Callable[[], float],
+        written: Callable[[Scope, Route], None] | None = None,
     ) -> None:
         self._upstreams = upstreams
         self._stats = stats
         self._access = access
         self._clock = clock
+        self._written = written
 
     def forward(
         self, scope: Scope, receive: Receive, send: Send, route: Route, added: Sequence[Header] = ()
@@ -51,10 +58,17 @@ class Proxy:
         visit.began, visit.added = self._clock(), added
         visit.counted.in_flight += 1
         wire = visit.inbound.wire
+        if visit.inbound.method not in SAFE:
+            return self._write(visit)
         if wire is not None and wire.whole:
             express = Express(visit, wire, self._carry, self._account)
             if express.start(self._upstreams[route.upstream]):
                 return NOTHING
+        return self._carry(visit, None)
+
+    def _write(self, visit: Visit) -> Awaitable[None]:
+        if self._written is not None:
+            visit.send = _telling(visit.send, partial(self._written, visit.scope, visit.route))
         return self._carry(visit, None)
 
     async def _carry(self, visit: Visit, call: UpstreamCall | None) -> None:
@@ -80,3 +94,14 @@ class Proxy:
         if not streaming:
             counted.seconds.observe(seconds)
         self._access.request(visit.scope, visit.route.name, status, sent, seconds)
+
+
+def _telling(send: Send, written: Callable[[], None]) -> Send:
+    """A `send` that tells of the write when its answer says that it is done."""
+
+    async def tell(message: Message) -> None:
+        if message["type"] == "http.response.start" and succeeded(message["status"]):
+            written()
+        await send(message)
+
+    return tell

@@ -58,6 +58,7 @@ def busy() -> Stats:
     stream.seconds.observe(90)
     route.polls["changed"] = 59
     route.poll_seconds.observe(0.3)
+    route.refreshes["asked"] = 113
     route.doubted, route.irregular = 107, 109
     route.events["created"] = 61
     route.channels = 67
@@ -93,6 +94,7 @@ def test_every_number_is_shown_where_it_belongs() -> None:
         ("stream_resets_total", stream, 47),
         ("streams_closed_total", {**stream, "reason": "too_slow"}, 53),
         ("source_polls_total", {**route, "result": "changed"}, 59),
+        ("source_refreshes_total", {**route, "result": "asked"}, 113),
         ("source_doubted_answers_total", route, 107),
         ("source_irregular_items_total", route, 109),
         ("events_total", {**route, "type": "created"}, 61),

@@ -34,13 +34,16 @@ class Asked:
 class Backend:
     """`mode` is "ok", "error" (500), "hang" (no answer), or "garbage" (no HTTP).
 
-    `hold` delays answers until it is set.
+    `hold` delays answers until it is set, `stale` those of reads, which are then as of when they were asked for: `late`
+    of them wait.
     """
 
     shirts: dict[str, list[Item]] = field(default_factory=lambda: {"": [{"id": 1, "stock": 12}]})
     mode: str = "ok"
     asked: list[Asked] = field(default_factory=list)
     hold: asyncio.Event | None = None
+    stale: asyncio.Event | None = None
+    late: int = 0
     server: asyncio.Server | None = None
     port: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -76,7 +79,12 @@ class Backend:
                     await self.hold.wait()
                 if self.mode == "hang":
                     await asyncio.Event().wait()
-                writer.write(b"\x00not HTTP\r\n\r\n" if self.mode == "garbage" else self._answer(asked))
+                answer = b"\x00not HTTP\r\n\r\n" if self.mode == "garbage" else self._answer(asked)
+                if self.stale is not None and asked.method == "GET":
+                    self.late += 1
+                    await self.stale.wait()
+                    self.late -= 1
+                writer.write(answer)
                 await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass

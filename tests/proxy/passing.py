@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -111,12 +111,14 @@ def app_of(proxy: Proxy) -> App:
 
 
 @asynccontextmanager
-async def gate(*scripts: Script, **settings: object) -> AsyncIterator[Gate]:
+async def gate(
+    *scripts: Script, written: Callable[[Scope, Route], None] | None = None, **settings: object
+) -> AsyncIterator[Gate]:
     """A gateway before an upstream that plays these scripts; nothing may be left of any request in the end."""
     stats, log = Stats(), Log()
     async with upstream(*scripts) as this:
         shop = HttpUpstream(this.settings(**settings), stats.upstreams["shop"])  # type: ignore[arg-type]
-        proxy = Proxy({"shop": shop}, stats, log, time.monotonic)
+        proxy = Proxy({"shop": shop}, stats, log, time.monotonic, written)
         async with serving(app_of(proxy)) as server:
             yield Gate(server.port, this, shop, stats, log)
             await until(lambda: stats.routes["/**"].in_flight == 0)

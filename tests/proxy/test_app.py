@@ -598,3 +598,56 @@ async def test_a_client_that_leaves_other_servers(serve_elsewhere: Elsewhere) ->
         await until(lambda: gateway.upstream.running == 0)
         await until(lambda: gateway.log.lines)
         assert gateway.log.lines == [("GET", "/**", 200, 9)]
+
+
+def done(status: int) -> Script:
+    """Answers with a status and nothing else."""
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "told"),
+    [
+        (b"POST", 201, 1),
+        (b"PUT", 204, 1),
+        (b"PATCH", 200, 1),
+        (b"DELETE", 200, 1),
+        (b"POST", 303, 1),
+        (b"POST", 307, 0),
+        (b"PATCH", 409, 0),
+        (b"DELETE", 404, 0),
+        (b"POST", 500, 0),
+        (b"GET", 200, 0),
+        (b"HEAD", 200, 0),
+        (b"OPTIONS", 200, 0),
+    ],
+)
+@pytest.mark.parametrize("length", [b"", b"Content-Length: 0", b"Content-Length: 2"])
+async def test_writes_that_were_done_are_told_of(method: bytes, status: int, told: int, length: bytes) -> None:
+    written: list[str] = []
+    headers = [length] if length and method not in (b"GET", b"HEAD", b"OPTIONS") else []
+    body = b"{}" if length.endswith(b"2") and headers else b""
+    async with gate(done(status), written=lambda scope, route: written.append(route.name)) as gateway:
+        await gateway.ask(post(*headers, method=method) + body)
+        assert written == ["/**"] * told
+
+
+async def test_a_write_is_told_of_before_its_answer_has_come_to_an_end() -> None:
+    written: list[str] = []
+    seen: list[int] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await until(lambda: written)
+        seen.append(len(written))
+        await peer.send(b"0\r\n\r\n")
+
+    async with gate(script, written=lambda scope, route: written.append(route.name)) as gateway:
+        await gateway.ask(post(b"Content-Length: 0"))
+    assert seen == [1]
