@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "admin": {"core", "plugin"},
     "app": {"core", "plugin", "wire", "config", "live", "proxy", "auth", "admin"},
     "cli": {"core", "plugin", "config", "app", "admin", "demo"},
-    "testing": {"core", "plugin"},
+    "testing": {"core", "plugin", "live"},
     "demo": {"core", "config", "app"},
     "__main__": {"cli"},
 }
