@@ -97,13 +97,11 @@ class Head:
         else:
             self._locate(target)
 
-    def again(self, method: bytes, version: str, target: bytes, raw: Headers) -> Head:
-        """The head of the next request on the connection: most clients repeat their headers, to the byte."""
-        if self.length or raw != self.raw_headers or version != self.version or not _plain(target):
-            return Head(method, version, target, raw)
+    def again(self, method: bytes, target: bytes) -> Head:
+        """The head of another request without a body, with the same headers and a usual method and target."""
         head = Head.__new__(Head)
-        head.method = _METHODS.get(method) or _unusual(method)
-        head.version, head.raw_headers, head.headers = version, self.raw_headers, self.headers
+        head.method = _METHODS[method]
+        head.version, head.raw_headers, head.headers = self.version, self.raw_headers, self.headers
         head.notes, head.trailers, head.length = self.notes, [], 0
         head.keep_alive, head.expects_continue, head.upgrade = self.keep_alive, False, self.upgrade
         head.path, mark, head.query = target.partition(b"?")

@@ -29,6 +29,10 @@ _METHOD = re.compile(rb"[\r\n]*[A-Z]")  # what begins otherwise is no request at
 
 _SOME = 16
 
+# A request line about which there can be no two opinions, of a method that usually has no body.
+_USUAL = re.compile(rb"(GET|HEAD|OPTIONS|DELETE) (/[!\"$-~]*) HTTP/1\.1")
+_REMEMBERED = 4096  # bytes of a head that are kept for each connection; browsers send 1 KB and their cookies
+
 _TARGET_TOO_LONG = "the request target is too long"
 _HEADERS_TOO_LARGE = "the headers are too many or too large"
 
@@ -51,8 +55,8 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_bytes", "_fields", "_head", "_headed", "_last", "_limits", "_max_bytes", "_max_count", "_parser", "_sink",
-        "_split", "_start", "_target", "_upgraded", "length", "whole",
+        "_bytes", "_fields", "_head", "_headed", "_last", "_limits", "_lines", "_max_bytes", "_max_count", "_parser",
+        "_sink", "_split", "_start", "_target", "_upgraded", "length", "whole",
     )  # fmt: skip
 
     def __init__(self, sink: Sink, limits: Limits) -> None:
@@ -62,7 +66,8 @@ class RequestReader:
         self._max_count = limits.header_count
         self._parser = HttpRequestParser(self)
         self._upgraded = False
-        self._last: Head | None = None
+        self._last: Head | None = None  # whose header lines were `_lines`
+        self._lines = b""
         self.length = 0
         self.reset()
 
@@ -93,10 +98,15 @@ class RequestReader:
     @property
     def seen(self) -> tuple[str, bytes]:
         """Method and target, as far as they are known."""
+        if self._head is not None:
+            return self._head.method, self._target
         return (self._parser.get_method().decode(), self._target) if self._target else ("", b"")
 
     def feed(self, data: bytes) -> int:
         """Parse to the end of a request at most; how many bytes that took. Raises ClientError."""
+        fresh = not (self._bytes or self._headed)
+        if fresh and self._last is not None and (taken := self._repeated(self._last, data)):
+            return taken
         at, size = 0, len(data)
         while at < size and not self.whole:
             end = self._boundary(data, at, size)
@@ -109,13 +119,40 @@ class RequestReader:
             if self._bytes > self._max_bytes or len(self._fields) > self._max_count:
                 raise self._too_large()
             if self._headed and self._head is None:
-                self._begin()
+                head = self._begin()
+                self._remember(head, data[:end] if fresh and not at else b"")
+                self._sink.begin(head)
             at = end
         if not self.whole:
             self._split = data[-1] in _LINE_BREAKS
             if not self._target:
                 self._start = self._start.lstrip(_LINE_BREAKS) or data[:_SOME]
         return at
+
+    def _repeated(self, last: Head, data: bytes) -> int:
+        """Read a head whose header lines are those of the one before, as most clients' are: how many bytes it took.
+
+        llhttp has read these lines and would read them alike; only the request line is new. 0: it has to be parsed.
+        """
+        end = data.find(b"\r\n")
+        line = _USUAL.fullmatch(data, 0, end) if data.startswith(self._lines, end) else None
+        taken = end + len(self._lines)
+        if line is None or end > self._limits.target or taken > self._max_bytes:
+            return 0
+        method, self._target = line.groups()
+        head = self._head = last.again(method, self._target)
+        self._headed = self.whole = True
+        self._sink.begin(head)
+        return taken
+
+    def _remember(self, head: Head, data: bytes) -> None:
+        """Keep the header lines of a head, if they may be repeated: `data` is all of it, when it came in one piece."""
+        self._last = None
+        if head.length or self._upgraded or not head.keep_alive or not 0 < len(data) <= _REMEMBERED:
+            return
+        end = data.find(b"\r\n")
+        if _USUAL.fullmatch(data, 0, end):
+            self._last, self._lines = head, data[end:]
 
     def _boundary(self, data: bytes, at: int, size: int) -> int:
         """How far llhttp may read and not come to a second request.
@@ -140,7 +177,7 @@ class RequestReader:
             return ClientError(414, "target_length", _TARGET_TOO_LONG)
         return ClientError(431, "headers", _HEADERS_TOO_LARGE)
 
-    def _begin(self) -> None:
+    def _begin(self) -> Head:
         limits = self._limits
         if len(self._target) > limits.target:
             raise ClientError(414, "target_length", _TARGET_TOO_LONG)
@@ -148,15 +185,14 @@ class RequestReader:
             raise ClientError(431, "headers", "a header is too long")
         parser = self._parser
         parts = parser.get_method(), parser.get_http_version(), self._target, self._fields
-        head = self._head = self._last.again(*parts) if self._last is not None else Head(*parts)
-        self._last = head
+        head = self._head = Head(*parts)
         self._fields = head.trailers
         self._bytes = 0
         self.length = head.length
         self.whole = head.length == 0
         if self._upgraded and not self.whole:
             self._prime()
-        self._sink.begin(head)
+        return head
 
     def _prime(self) -> None:
         """Make llhttp read the body of an upgrade that is ignored; it would take the body for another protocol."""

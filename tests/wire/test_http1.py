@@ -544,7 +544,9 @@ async def test_a_preface_later_is_no_request() -> None:
     assert client.answers("GET", "GET")[1].status == 400
 
 
-async def test_alpn_hands_over_at_once() -> None:
+async def test_alpn_hands_over_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.wire.asgi.extension", lambda tls: {})
+
     class Tls:
         def selected_alpn_protocol(self) -> str:
             return "h2"

@@ -106,6 +106,60 @@ def test_requests_one_after_the_other(first: bytes, second: bytes, way: Way) -> 
     assert [request.head.path for request in got][2] == b"/a"
 
 
+def next_head(first: bytes, second: bytes) -> tuple[Head, bool]:
+    """The head of a second request, and whether its header lines were not read again."""
+    one, two = read([first, second])
+    return two.head, two.head.headers is one.head.headers
+
+
+LINES = b"Host: x\r\nAccept: a\r\n\r\n"
+
+
+@pytest.mark.parametrize("line", [b"GET /a", b"HEAD /", b"OPTIONS /a?b", b"DELETE /a??", b"GET /%2e;x=1?"])
+def test_header_lines_that_are_repeated_are_not_read_again(line: bytes) -> None:
+    request = line + b" HTTP/1.1\r\n" + LINES
+    got, repeated = next_head(b"GET /b?c HTTP/1.1\r\n" + LINES, request)
+    [alone] = read([request])
+    assert repeated
+    for part in ("method", "path", "query", "bare_query", "headers", "raw_headers", "keep_alive", "length", "version"):
+        assert getattr(got, part) == getattr(alone.head, part)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"POST / HTTP/1.1\r\n" + LINES,
+        b"\r\nGET / HTTP/1.1\r\n" + LINES,
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 1000 + b"\r\nY: " + b"y" * 4000 + b"\r\n" + LINES,
+    ],
+)
+def test_what_is_not_remembered(first: bytes) -> None:
+    limits = Limits(header_bytes=10_000, header_count=10)
+    [one, two] = read([first, b"GET / HTTP/1.1\r\n" + first.partition(b"HTTP/1.1\r\n")[2]], limits)[:2]
+    assert two.head.headers is not one.head.headers
+
+
+@pytest.mark.parametrize("line", [b"POST /", b"GET *", b"GET http://x/", b"GET /#", b"GET /\x80", b"PURGE /"])
+def test_unusual_request_lines_are_always_parsed(line: bytes) -> None:
+    answers = []
+    for before in (b"", b"GET /b HTTP/1.1\r\n" + LINES):
+        try:
+            got = read([before, line + b" HTTP/1.1\r\n" + LINES])[-1].head
+            answers.append((got.method, got.path, got.headers))
+        except ClientError as error:
+            answers.append((error.status, error.code))  # type: ignore[arg-type]
+    assert answers[0] == answers[1]
+
+
+def test_what_is_seen_of_a_repeated_head() -> None:
+    reader = RequestReader(Requests(), LIMITS)
+    for line in (b"GET /a", b"HEAD /b?c"):
+        reader.reset()
+        reader.feed(line + b" HTTP/1.1\r\n" + LINES)
+    assert reader.seen == ("HEAD", b"/b?c")
+    assert not reader.begun
+
+
 @given(st.lists(st.sampled_from(list(BODIES)), max_size=5), st.lists(st.integers(1, 80), min_size=1, max_size=60))
 def test_however_the_bytes_are_cut(requests: list[bytes], sizes: list[int]) -> None:
     data, at = b"".join(requests), 0
@@ -219,6 +273,8 @@ MALFORMED = {
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("data", MALFORMED.values(), ids=MALFORMED)
 def test_malformed_requests(data: bytes, way: Way) -> None:
+    with pytest.raises(ClientError):
+        read([GET, *way(data)])  # whatever came before on the connection
     assert refused(data, way) == (400, "malformed")
 
 
