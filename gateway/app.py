@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import cast
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from gateway.admin.accesslog import open_access_log
 from gateway.admin.app import admin_app
@@ -25,10 +25,11 @@ from gateway.auth.gate import gates
 from gateway.config import load_from_environment
 from gateway.core.asgi import App, Headers, Receive, Scope, Send
 from gateway.core.cors import SHARING, asks_to_read, preflight, sharing
+from gateway.core.credentials import from_subprotocols
 from gateway.core.http import IDENTITY, header
 from gateway.core.problem import problem
 from gateway.core.route import Match, Miss, RouteTable
-from gateway.core.settings import Gateway, PluginUse, Route
+from gateway.core.settings import Gateway, PluginUse, Pool, Route, Timeouts, UpstreamSettings
 from gateway.core.stats import Stats
 from gateway.errors import ClientError
 from gateway.live.app import Live, Parts
@@ -93,7 +94,8 @@ class Application:
             name: HttpUpstream(upstream, self.stats.upstreams[name]) for name, upstream in settings.upstreams.items()
         }
         codecs = cast("dict[str, Codec]", make_all("codecs", Context(clock=clock)))
-        context = Context(clock=clock, codecs=codecs, upstreams=self._upstreams)
+        self._asked: list[HttpUpstream] = []
+        context = Context(clock=clock, codecs=codecs, upstreams=self._upstreams, upstream_at=self._upstream_at)
         sources = {
             route.name: cast("AnySource", make("sources", route.live.source, context))
             for route in settings.routes
@@ -141,6 +143,8 @@ class Application:
             route, params = self._match(scope, scope.get("method", "GET"))
             if route.live is not None and route.live.origins:
                 scope[SHARING] = sharing(scope["headers"], route.live.origins)
+            if scope["type"] == "websocket" and scope.get("subprotocols"):
+                _token_as_header(scope)
             if route.auth:
                 return self._authenticated(scope, receive, send, route, params)
             return self._answer(scope, receive, send, route, params)
@@ -213,12 +217,29 @@ class Application:
         await send({"type": f"{kind}.start", "status": error.status, "headers": headers})
         await send({"type": f"{kind}.body", "body": b"" if scope.get("method") == "HEAD" else body})
 
+    def _upstream_at(self, url: str) -> HttpUpstream:
+        """An upstream that a plugin's own configuration names by its URL."""
+        parts = urlsplit(url)
+        https = parts.scheme == "https"
+        settings = UpstreamSettings(
+            name=parts.netloc,
+            scheme="https" if https else "http",
+            host=parts.hostname or "",
+            port=parts.port or (443 if https else 80),
+            host_header="upstream",
+            timeouts=Timeouts(response=5.0),  # clients wait for it
+            pool=Pool(max=4, idle=1),
+        )
+        upstream = HttpUpstream(settings, self.stats.upstreams[settings.name])
+        self._asked.append(upstream)
+        return upstream
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         async with AsyncExitStack() as stack:
             stack.callback(self.access.close)
             stack.push_async_callback(self._finish_requests)  # of those that closing the upstreams has failed
-            for upstream in self._upstreams.values():
+            for upstream in (*self._upstreams.values(), *self._asked):
                 stack.push_async_callback(upstream.close)
             stack.push_async_callback(self._finish_requests)
             stack.push_async_callback(self._live.close)
@@ -241,6 +262,13 @@ def links(transports: Iterable[Transport]) -> Headers:
     """How a REST answer says that its URL can be a stream (RFC 8288); `<>` is it, whatever proxies make of it."""
     types = sorted(one.media_type for one in transports if isinstance(one, Discoverable))
     return [(b"link", f'<>; rel="alternate"; type="{media_type}"'.encode()) for media_type in types]
+
+
+def _token_as_header(scope: Scope) -> None:
+    """A token that a browser had to put among the subprotocols goes where everybody looks; raises ClientError."""
+    token, scope["subprotocols"] = from_subprotocols(scope["subprotocols"])
+    if token is not None and header(scope["headers"], token[0]) is None:
+        scope["headers"] = [*scope["headers"], token]
 
 
 def application() -> Application:

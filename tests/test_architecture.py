@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import distribution
+from importlib.metadata import distribution, entry_points
 from pathlib import Path
 
 import pytest
@@ -119,3 +119,11 @@ def test_what_is_installed_is_this_tree() -> None:
     installed = {(entry.group, entry.name, entry.value) for entry in distribution("tidegate").entry_points}
     installed = {entry for entry in installed if entry[0] != "console_scripts"}
     assert installed == written, "entry points have changed: run `pip install --no-deps --editable .` again"
+
+
+def test_the_installed_plugins_are_those_of_this_tree() -> None:
+    """Entry points are read where the package was installed; a new plugin is not there until it is installed again."""
+    named = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    for group, plugins in named.items():
+        found = {entry.name: entry.value for entry in entry_points(group=group)}
+        assert plugins.items() <= found.items(), "install this tree again: pip install --no-deps -e ."

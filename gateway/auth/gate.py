@@ -39,7 +39,7 @@ class Keeper:
             self.counts["refused" if error.status < 500 else "error"] += 1
             raise
         except UpstreamError as error:
-            _log.info("authenticator %s: %s", self.name, error)
+            _log.debug("authenticator %s: %s", self.name, error)
             self._unavailable()
         except Exception:
             _log.exception("authenticator %s failed", self.name)

@@ -23,7 +23,6 @@ from gateway.config.values import (
     Method,
     Name,
     Origin,
-    OrText,
     PathTemplate,
     Refreshes,
     Text,
@@ -31,7 +30,7 @@ from gateway.config.values import (
     at_least,
 )
 from gateway.core.settings import ClientCert, Mode, SlowPolicy
-from gateway.plugin.options import Duration, Options, Percent, Size
+from gateway.plugin.options import Duration, Options, OrText, Percent, Size
 
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Time = Annotated[Duration, at_least("1ms")]

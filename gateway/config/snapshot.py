@@ -15,6 +15,7 @@ from gateway.config.compile import compile_config, complete
 from gateway.config.explain import explain, place
 from gateway.config.include import read_all
 from gateway.config.model import BrokerKeys, ConfigKeys
+from gateway.config.named import located, mistakes
 from gateway.config.reader import resolve
 from gateway.config.tree import HIDDEN, Path, Tree, Value, map_text
 from gateway.core.settings import Gateway
@@ -38,7 +39,7 @@ class _Checked:
 def load(path: str, environ: Mapping[str, str]) -> Gateway:
     """Read, check and compile; raises ConfigError with every mistake."""
     checked = _checked(path, environ)
-    return compile_config(checked.config, checked.broker, checked.tree)
+    return compile_config(located(checked.config, checked.tree), checked.broker, checked.tree)
 
 
 def load_from_environment() -> Gateway:
@@ -69,6 +70,8 @@ def _checked(path: str, environ: Mapping[str, str]) -> _Checked:
         config = _validate(tree, model.config)
     except ValidationError as error:
         raise ConfigError(_once(problems + explain(error, tree, model.config))) from None
+    if not problems:
+        problems = [tree.problem(path, message) for path, message in mistakes(located(config, tree), config.upstreams)]
     if problems:
         raise ConfigError(_once(problems))
     return _Checked(tree, complete(config))

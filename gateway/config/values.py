@@ -13,14 +13,12 @@ from urllib.parse import urlsplit
 
 import jmespath
 from jmespath.exceptions import JMESPathError
-from pydantic import AfterValidator, BeforeValidator, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import AfterValidator, BeforeValidator
 
 from gateway.core.paths import parse_path
 from gateway.core.route import parse_template
 from gateway.core.writes import SELF
-from gateway.plugin.options import parse_duration, parse_size
+from gateway.plugin.options import OrText, listed, parse_duration, parse_size, several
 
 T = TypeVar("T", int, float)
 
@@ -177,29 +175,12 @@ def at_least(least: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-class OrText:
-    """In the JSON Schema: this, or text that stands for it."""
-
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"type": "string"}, handler(core)]}
-
-
 def _filled(text: str) -> str:
     if not text:
         raise ValueError("is empty: give a value or remove it")
     if "\0" in text:
         raise ValueError("holds a NUL character")
     return text
-
-
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-def _several(values: list[str]) -> list[str]:
-    if not values:
-        raise ValueError("give at least one")
-    return _distinct(values)
 
 
 Address = Annotated[str, AfterValidator(_address)]
@@ -218,7 +199,7 @@ Label = Annotated[str, AfterValidator(_matches(_LABEL, "expected 1 to 200 printa
 Name = Annotated[
     str, AfterValidator(_matches(_NAME, "a name is 1 to 64 letters, digits, dots, hyphens and underscores"))
 ]
-Texts = Annotated[list[Text], AfterValidator(_several), BeforeValidator(_listed), OrText()]
-TextList = Annotated[list[Text], BeforeValidator(_listed), OrText()]
-JsonPaths = Annotated[list[Annotated[str, AfterValidator(_json_path)]], BeforeValidator(_listed), OrText()]
-Distinct = AfterValidator(_several)
+Texts = Annotated[list[Text], AfterValidator(several), BeforeValidator(listed), OrText()]
+TextList = Annotated[list[Text], BeforeValidator(listed), OrText()]
+JsonPaths = Annotated[list[Annotated[str, AfterValidator(_json_path)]], BeforeValidator(listed), OrText()]
+Distinct = AfterValidator(several)

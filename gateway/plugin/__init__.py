@@ -7,18 +7,20 @@ A plugin is an object of class `Plugin` under one of the entry-point groups `tid
 from gateway.core.accept import wish
 from gateway.core.asgi import Header, Headers
 from gateway.core.codes import BAD_MESSAGE, NORMAL, Disconnect
+from gateway.core.credentials import MAX_TOKEN, bearer_token, cookie_value
 from gateway.core.depth import MAX_DEPTH, too_deep
 from gateway.core.event import Change, Event, Json
 from gateway.core.http import Answer, Request
 from gateway.core.identity import Identity
 from gateway.core.pace import backoff, jittered, parse_retry_after, rest
 from gateway.core.position import Position
+from gateway.core.recent import Recent
 from gateway.errors import ClientError, UpstreamError
 from gateway.plugin.authenticator import Authenticator
 from gateway.plugin.broker import Broker, Deliver
 from gateway.plugin.codec import Codec
 from gateway.plugin.context import Clock, Context
-from gateway.plugin.options import Duration, Options, Percent, Size
+from gateway.plugin.options import Duration, File, Names, Options, Percent, Secret, Size, UpstreamName
 from gateway.plugin.registry import (
     AuthenticatorPlugin,
     BrokerPlugin,
@@ -46,6 +48,7 @@ from gateway.plugin.upstream import Informational, StreamingUpstream, Upstream, 
 __all__ = [
     "BAD_MESSAGE",
     "MAX_DEPTH",
+    "MAX_TOKEN",
     "NORMAL",
     "Again",
     "Answer",
@@ -68,19 +71,23 @@ __all__ = [
     "Duration",
     "Encoding",
     "Event",
+    "File",
     "Header",
     "Headers",
     "Identity",
     "Informational",
     "Json",
+    "Names",
     "Options",
     "Percent",
     "Plugin",
     "PollResult",
     "Position",
     "Publisher",
+    "Recent",
     "Refused",
     "Request",
+    "Secret",
     "Share",
     "Size",
     "Source",
@@ -93,9 +100,12 @@ __all__ = [
     "Upstream",
     "UpstreamCall",
     "UpstreamError",
+    "UpstreamName",
     "Watch",
     "WatchingSource",
     "backoff",
+    "bearer_token",
+    "cookie_value",
     "jittered",
     "parse_retry_after",
     "rest",

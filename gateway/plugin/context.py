@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -25,10 +25,19 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None: ...
 
 
+def _none(url: str) -> Upstream:
+    raise LookupError("nothing can be asked here")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The gateway's side of the seam. `upstreams` are the configuration's, by name."""
+    """The gateway's side of the seam.
+
+    `upstreams` are the configuration's, by name. `upstream_at` makes one for a URL of the plugin's own configuration
+    (scheme, host and port; targets are asked of it with `fetch`): the gateway closes it when it ends.
+    """
 
     clock: Clock
     codecs: Mapping[str, Codec] = field(default_factory=dict)
     upstreams: Mapping[str, Upstream] = field(default_factory=dict)
+    upstream_at: Callable[[str], Upstream] = field(default=_none)

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    SecretStr,
+    WithJsonSchema,
+)
 from pydantic.config import JsonDict
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 _PERCENT = re.compile(r"([0-9]{1,2}|100)%", re.ASCII)
@@ -30,6 +42,13 @@ class Options(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, json_schema_extra=_written_defaults
     )
+
+    def mistakes(self) -> Iterator[str]:
+        """What only a look at the machine can tell, such as a file that does not hold what it should.
+
+        Called by `tidegate check` when everything else is right; each `File` is a path to open by then.
+        """
+        yield from ()
 
 
 def parse_duration(value: object) -> float:
@@ -88,3 +107,66 @@ Percent = Annotated[
     PlainSerializer(lambda share: f"{share:.0%}", return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": r"^(\d{1,2}|100)%$"}),
 ]
+
+
+def _no_nul(text: str) -> str:
+    if not text or "\0" in text:
+        raise ValueError("expected a name")
+    return text
+
+
+def _not_empty(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value():
+        raise ValueError("is empty: give a value or remove it")
+    return secret
+
+
+def listed(value: object) -> object:
+    """Text alone is a list of it."""
+    return [value] if isinstance(value, str) else value
+
+
+def several(values: list[str]) -> list[str]:
+    """The values, if there are some and none twice; raises ValueError."""
+    if not values:
+        raise ValueError("give at least one")
+    if len(set(values)) < len(values):
+        raise ValueError("one of them stands here twice")
+    return values
+
+
+class OrText:
+    """In the JSON Schema: this, or text that stands for it."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string"}, handler(core)]}
+
+
+Names = Annotated[
+    list[Annotated[str, AfterValidator(_no_nul)]], AfterValidator(several), BeforeValidator(listed), OrText()
+]
+"""One name or several, each once."""
+
+
+class IsFile:
+    """Marks text that names a file, relative to the configuration file that names it."""
+
+
+File = Annotated[str, AfterValidator(_no_nul), IsFile()]
+"""The name of a file; once the configuration is read, a path to open."""
+
+
+class IsUpstream:
+    """Marks text that is the name of an upstream of the configuration."""
+
+
+UpstreamName = Annotated[str, AfterValidator(_no_nul), IsUpstream()]
+"""The name of an upstream; `tidegate check` sees that there is one."""
+
+Secret = Annotated[
+    SecretStr,
+    AfterValidator(_not_empty),
+    PlainSerializer(lambda secret: "***", return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string"}),
+]
+"""Text that is never shown; `get_secret_value()` gives it."""

@@ -84,7 +84,7 @@ async def test_a_client_that_is_not_wanted_is_asked_about_nowhere_else() -> None
 
 @pytest.mark.parametrize("failure", [UpstreamTimeout("the issuer did not answer"), ZeroDivisionError("s3cret")])
 async def test_nobody_is_let_in_when_it_cannot_be_told(failure: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     stats = Stats()
     error = await refusal(gate(stats, a=Scripted(failure), b=Scripted(None)))
     assert (error.status, error.code) == (503, "auth_unavailable")

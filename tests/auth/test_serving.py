@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ auth:
   people: {tokens: {tokens: {t1: ada}}}
 routes:
   - {path: /open, upstream: shop}
+  - {path: /open-live, upstream: shop, live: {poll: {interval: 1s}}}
   - {path: /closed, upstream: shop, auth: people}
   - path: /live
     upstream: shop
@@ -76,3 +78,22 @@ async def test_open_routes_ask_nobody(app: Application) -> None:
     assert sent[0]["status"] == 502
     assert "tidegate.identity" not in scope
     assert not any(app.stats.auth["people"].values())
+
+
+async def test_a_token_among_the_subprotocols_is_a_header_and_never_the_answer(app: Application) -> None:
+    protocol = "bearer." + urlsafe_b64encode(b"abc").decode()
+    scope = scope_of(
+        "/open-live", "websocket", subprotocols=["tidegate.json.v1", protocol], query_string=b"live.mode=no"
+    )
+    await ask(app, scope)
+    assert scope["subprotocols"] == ["tidegate.json.v1"]
+    assert scope["headers"][-1] == (b"authorization", b"Bearer abc")
+    scope = scope_of("/live", "websocket", headers=WRONG, subprotocols=["tidegate.json.v1", protocol])
+    await ask(app, scope)
+    assert scope["headers"] == WRONG, "a real header counts more"
+
+
+async def test_a_token_alone_is_no_subprotocol(app: Application) -> None:
+    scope = scope_of("/live", "websocket", subprotocols=["bearer.YWJj"])
+    sent, problem = await ask(app, scope)
+    assert (sent[0]["status"], problem["code"]) == (400, "subprotocol")

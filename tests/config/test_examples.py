@@ -25,6 +25,8 @@ def environ(tmp_path: Path) -> dict[str, str]:
     issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     issued.private_key_pem.write_to_path(tmp_path / "key.pem")
     names = {"TLS_CERT": "cert.pem", "TLS_KEY": "key.pem", "BACKEND_CA": "ca.pem", "CLIENT_CA": "ca.pem"}
+    (tmp_path / "keys").write_text("acme acme-key-0123456789\n")
+    names["KEYS_FILE"] = "keys"
     return {name: str(tmp_path / file) for name, file in names.items()}
 
 

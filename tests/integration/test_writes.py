@@ -70,7 +70,9 @@ async def test_items_made_and_deleted_and_what_a_route_names(gateway: Serve, sho
         websockets_json(f"{running.url}/api/shirts") as shirts,
     ):
         await heard(shirts, "snapshot")
-        made = await rest.post("/api/shirts", json={"name": "Fern", "size": "M", "colour": "green", "price": 1000, "stock": 3})
+        made = await rest.post(
+            "/api/shirts", json={"name": "Fern", "size": "M", "colour": "green", "price": 1000, "stock": 3}
+        )
         assert made.status_code == 201, made.text
         created = await heard(shirts, "created")
         assert created.data["item"]["name"] == "Fern"
