@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NODE := tests/integration/node
 
-.PHONY: demo test lint types check bench clean
+.PHONY: demo test lint types check bench conformance clean
 
 demo: $(VENV)/.installed
 	@exec $(BIN)/tidegate demo
@@ -25,6 +25,10 @@ bench: $(VENV)/.tests
 	$(BIN)/python -m benchmarks.fanout
 	$(BIN)/python -m benchmarks.proxy
 	$(BIN)/python -m benchmarks.memory
+
+# Every case of Autobahn's fuzzing client; some ten minutes.
+conformance: $(VENV)/.tests
+	$(BIN)/python tests/conformance/autobahn.py docs/conformance.md
 
 clean:
 	rm -rf $(VENV) $(NODE)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

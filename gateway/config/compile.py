@@ -153,6 +153,7 @@ def _live(live: LiveKeys) -> settings.LiveSettings:
         linger=live.linger,
         heartbeat=live.heartbeat,
         origins=tuple(live.origins),
+        compression=live.compression,
     )
 
 

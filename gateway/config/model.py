@@ -88,7 +88,13 @@ class Limits(Section):
     target: Memory = 16 * 1024
     """the target in the request line: path and query"""
     message: Memory = 64 * 1024
-    """one message from a WebSocket client"""
+    """one message from a WebSocket client, decompressed"""
+    frame: Memory | None = None
+    """one frame of it as it is sent; without it, as the message"""
+    messages_per_second: Count = 1000
+    """WebSocket frames from one client, pings included; as many may come at once"""
+    bytes_per_second: Memory = 1024 * 1024
+    """bytes from one WebSocket client; as many, and one message, may come at once"""
     channels: Count = 10_000
     """channels at once: one for each live URL and set of credentials that somebody follows"""
 
@@ -176,6 +182,8 @@ class LiveKeys(Section):
     """a sign of life after so long without an event; proxies cut silent connections at 30s to 60s"""
     origins: list[Origin] = Field(default=[])
     """pages of other origins that may read it with the cookies of this one; * allows all"""
+    compression: bool = False
+    """permessage-deflate for WebSocket clients that offer it"""
 
 
 class RouteKeys(Section):

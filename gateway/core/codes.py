@@ -23,6 +23,9 @@ class Disconnect:
 
 NORMAL = Disconnect(1000, "", "normal", True)
 GOING_AWAY = Disconnect(1001, "going away", "client_gone", True)
+PROTOCOL_ERROR = Disconnect(1002, "the WebSocket protocol was broken", "protocol_error", False)
+INVALID_DATA = Disconnect(1007, "a message is not what it says", "invalid_data", False)
+TOO_BIG = Disconnect(1009, "too big", "too_big", False)
 INTERNAL = Disconnect(1011, "internal error", "internal", True)
 RESTART = Disconnect(1012, "the gateway restarts, reconnect with jitter", "restart", True)
 BAD_MESSAGE = Disconnect(4400, "bad message", "bad_message", False)

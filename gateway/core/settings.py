@@ -60,6 +60,9 @@ class Limits:
     header_value: int = 16 * 1024
     target: int = 16 * 1024
     message: int = 64 * 1024
+    frame: int | None = None
+    messages_per_second: int = 1000
+    bytes_per_second: int = 1024 * 1024
     channels: int = 10_000
 
 
@@ -161,6 +164,7 @@ class LiveSettings:
     linger: float = 30.0
     heartbeat: float = 25.0
     origins: tuple[str, ...] = ()
+    compression: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

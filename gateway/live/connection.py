@@ -124,7 +124,10 @@ class StreamConnection:
 
     async def accept(self, subprotocol: str | None) -> None:
         opening = self._handshake()
-        await opening.send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
+        compression = self.channel.settings.compression
+        await opening.send(
+            {"type": "websocket.accept", "subprotocol": subprotocol, "headers": [], "compression": compression}
+        )
         self.writer = opening.writer_for(opening.scope, opening.send)
 
     async def respond(self, status: int, headers: Headers) -> None:
@@ -243,5 +246,5 @@ class StreamConnection:
 
 def _peer_left(message: Message) -> Disconnect:
     code = message.get("code", GOING_AWAY.code)
-    label = "normal" if code == 1000 else GOING_AWAY.label
+    label = message.get("label") or ("normal" if code == 1000 else GOING_AWAY.label)
     return Disconnect(code, message.get("reason") or "", label, reconnect=True)

@@ -6,15 +6,17 @@ no connection. `split` undoes them for servers that take messages instead of byt
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from struct import Struct
+
+from gateway.core.asgi import Framing
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 
 # RFC 6455 section 7.4.1 and the IANA registry: 1004, 1005, 1006 and 1015 never travel, 3000-4999 are free to use.
 _CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 
-_FIN = 0x80
+FIN, RSV1 = 0x80, 0x40
 _MAX_REASON = 123  # a control frame holds 125 bytes (section 5.5), two of them the code
 _HEAD_16 = Struct("!BBH").pack
 _HEAD_64 = Struct("!BBQ").pack
@@ -26,7 +28,8 @@ def is_close_code(code: int) -> bool:
     return code in _CODES or 3000 <= code <= 4999
 
 
-def _frame(first: int, payload: bytes) -> bytes:
+def frame(first: int, payload: bytes) -> bytes:
+    """A frame with this first byte: FIN, RSV1 for a compressed message, opcode."""
     size = len(payload)
     if size < 126:
         return bytes((first, size)) + payload
@@ -37,12 +40,12 @@ def _frame(first: int, payload: bytes) -> bytes:
 
 def text_frame(payload: bytes, /) -> bytes:
     """A whole text message; `payload` must be UTF-8."""
-    return _frame(_FIN | TEXT, payload)
+    return frame(FIN | TEXT, payload)
 
 
 def binary_frame(payload: bytes, /) -> bytes:
     """A whole binary message."""
-    return _frame(_FIN | BINARY, payload)
+    return frame(FIN | BINARY, payload)
 
 
 def ping_frame(payload: bytes, /) -> bytes:
@@ -66,7 +69,10 @@ def close_frame(code: int, reason: str, /) -> bytes:
 def _control(opcode: int, payload: bytes) -> bytes:
     if len(payload) > 125:
         raise ValueError(f"a control frame of {len(payload)} bytes is over 125")
-    return bytes((_FIN | opcode, len(payload))) + payload
+    return bytes((FIN | opcode, len(payload))) + payload
+
+
+FRAMINGS: Mapping[str, Framing] = {"text": text_frame, "binary": binary_frame, "ping": ping_frame}
 
 
 def split(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -17,7 +17,9 @@ from gateway.wire.head import Head, tokens
 from gateway.wire.response import header_lines
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_OURS = frozenset({b"upgrade", b"connection", b"sec-websocket-accept", b"sec-websocket-protocol"})
+_OURS = frozenset(
+    {b"upgrade", b"connection", b"sec-websocket-accept", b"sec-websocket-protocol", b"sec-websocket-extensions"}
+)
 
 
 def wants_websocket(head: Head) -> bool:
@@ -52,13 +54,15 @@ def offered(head: Head) -> list[str]:
     return [name for part in value.split(",") if (name := part.strip())]
 
 
-def switching(accept: bytes, subprotocol: str | None, headers: Iterable[Header]) -> bytes:
+def switching(accept: bytes, subprotocol: str | None, extension: bytes, headers: Iterable[Header]) -> bytes:
     """The answer that opens the WebSocket; raises ValueError for headers that may not be in it."""
     fields: Headers = [
         (b"upgrade", b"websocket"), (b"connection", b"Upgrade"), (b"sec-websocket-accept", accept)
     ]  # fmt: skip
     if subprotocol is not None:
         fields.append((b"sec-websocket-protocol", subprotocol.encode("ascii")))
+    if extension:
+        fields.append((b"sec-websocket-extensions", extension))
     fields += [pair for pair in headers if pair[0].lower() not in _OURS]
     return b"HTTP/1.1 101 Switching Protocols\r\n" + header_lines(fields) + b"\r\n"
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from gateway.core.access import AccessLog
 from gateway.core.asgi import App, Scope
+from gateway.core.rate import Rate
 from gateway.core.settings import Limits, Listen
 from gateway.core.stats import Stats
 from gateway.errors import ClientError
@@ -37,6 +38,8 @@ class Binding:
 class Listener:
     """`state` is the lifespan's, `http2` takes a transport and the bytes already read from it.
 
+    `messages` and `bytes` are what one WebSocket may send: a second's worth at once, and one message besides.
+
     `turn` puts off small writes. `tasks` are the exchanges that run: a task is started here and here only, removes
     itself when it ends, lets no exception escape, and is cancelled when the server has waited long enough for it.
     """
@@ -54,9 +57,14 @@ class Listener:
     open: int = 0
     closing: bool = False
     turn: Turn = field(init=False)
+    messages: Rate = field(init=False)
+    bytes: Rate = field(init=False)
 
     def __post_init__(self) -> None:
         self.turn = Turn(self.loop)
+        limits = self.limits
+        self.messages = Rate(limits.messages_per_second, limits.messages_per_second + 1)
+        self.bytes = Rate(limits.bytes_per_second, limits.bytes_per_second + limits.message)
 
     def spawn(self, exchange: Coroutine[object, object, None]) -> None:
         """Run an exchange that calls `done` as its last act."""

@@ -12,25 +12,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gateway.core.asgi import App, Framing, Headers, Message, Scope
-from gateway.core.codes import INTERNAL, NO_HEARTBEAT, NORMAL
+from gateway.core.codes import INTERNAL, NO_HEARTBEAT, NORMAL, TOO_MANY, Disconnect
 from gateway.errors import ClientError
 from gateway.wire.bell import Bell
+from gateway.wire.deflate import framings, negotiate
+from gateway.wire.denial import Denial
 from gateway.wire.exchange import discard
 from gateway.wire.frame_parser import FrameError, FrameParser, parse_close
-from gateway.wire.frames import (
-    BINARY,
-    CLOSE,
-    PING,
-    TEXT,
-    binary_frame,
-    close_frame,
-    ping_frame,
-    pong_frame,
-    text_frame,
-)
+from gateway.wire.frames import BINARY, CLOSE, FIN, FRAMINGS, PING, TEXT, close_frame, frame, ping_frame, pong_frame
 from gateway.wire.handshake import switching
 from gateway.wire.listener import log
-from gateway.wire.response import Fields, header_lines, refusal
+from gateway.wire.response import refusal
 from gateway.wire.sweep import LINGER_VISITS
 
 if TYPE_CHECKING:
@@ -44,23 +36,20 @@ HANDSHAKE, ASKED, REFUSING, OPEN, CLOSING, CLOSED = range(6)
 _QUEUE_BYTES = 64 * 1024
 _QUEUE_MESSAGES = 16
 
-_ABNORMAL = 1006
-_NO_STATUS = 1005
-_MISSED_VISITS = 2
+# A ping is sent at every visit, and answered before the next one but by the dead.
+_MISSED_VISITS = 1
 _PING = ping_frame(b"")
-_EMPTY_CLOSE = b"\x88\x00"
 _NO_HEADERS: Headers = []
-
-_FRAMINGS: dict[str, Framing] = {"text": text_frame, "binary": binary_frame, "ping": ping_frame}
+_LOST: Message = {"type": "websocket.disconnect", "code": 1006, "reason": ""}
 
 
 class WebSocket(asyncio.Protocol):
     """`receive`, `send` and the extension `tidegate.wire` of one WebSocket."""
 
     __slots__ = (
-        "_accept", "_bell", "_code", "_drained", "_full", "_listener", "_messages", "_parser", "_paused", "_phase",
-        "_queued", "_reason", "_response", "_strikes", "_transport", "_waiter", "full", "raw_headers", "slot",
-        "write",
+        "_accept", "_bell", "_bytes", "_denial", "_drained", "_error", "_framings", "_full", "_goodbye", "_listener",
+        "_messages", "_parser", "_paused", "_phase", "_queued", "_refilled", "_strikes", "_transport", "_waiter",
+        "full", "raw_headers", "slot", "write",
     )  # fmt: skip
 
     def __init__(self, listener: Listener, transport: asyncio.Transport, raw_headers: Headers, accept: bytes) -> None:
@@ -68,18 +57,21 @@ class WebSocket(asyncio.Protocol):
         self._transport = transport
         self._accept: bytes | None = accept
         self._bell: Bell | None = None
-        self._parser: FrameParser | None = FrameParser(listener.limits.message)
+        self._parser: FrameParser | None = FrameParser(listener.limits, listener.messages.burst)
+        self._error: FrameError | None = None  # what is wrong with what comes after the messages that wait
+        self._bytes = listener.bytes.burst  # may still be sent
+        self._refilled = listener.sweep.now
+        self._framings = FRAMINGS
         self._messages: list[str | bytes] = []
         self._queued = 0
         self._waiter: asyncio.Future[None] | None = None
-        self._response: tuple[Fields, list[bytes]] | None = None
+        self._denial: Denial | None = None
         self._full: Callable[[], None] | None = None
         self._drained: Callable[[], None] | None = None
         self._paused = False
         self._phase = HANDSHAKE
         self._strikes = 0
-        self._code = _ABNORMAL
-        self._reason = ""
+        self._goodbye = _LOST  # what the application is told at the end
         self.raw_headers = raw_headers
         self.full = False
         self.write: Callable[[bytes], None] = discard
@@ -112,22 +104,39 @@ class WebSocket(asyncio.Protocol):
     # The transport.
 
     def data_received(self, data: bytes) -> None:
-        self._strikes = 0 if self._phase == OPEN else self._strikes
-        if self._parser is None:
+        parser = self._parser
+        if parser is None:
             return
-        self._parser.feed(data)
+        parser.feed(data)
         if self._phase < OPEN:
             self._pause()
-        else:
-            self._read()
+            return
+        if self._phase == OPEN:
+            self._strikes = 0
+            if self._refilled != self._listener.sweep.now:
+                self._refill(parser)
+            self._bytes -= len(data)
+            if self._bytes < 0:
+                self._fail(FrameError(TOO_MANY, "too many bytes"))
+                return
+        self._read()
+
+    def _refill(self, parser: FrameParser) -> None:
+        """Time has passed: more may be sent."""
+        listener = self._listener
+        seconds = listener.sweep.now - self._refilled
+        self._refilled = listener.sweep.now
+        self._bytes = listener.bytes.refilled(self._bytes, seconds)
+        parser.allowance = listener.messages.refilled(parser.allowance, seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._listener.left()
         if self._phase < CLOSING:
-            self._end(_ABNORMAL, "")
+            self._end(_LOST)
         self.slot.discard(self)
         self._phase = CLOSED
         self._parser = None
+        self._error = None
 
     def pause_writing(self) -> None:
         self.full = True
@@ -136,6 +145,7 @@ class WebSocket(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.full = False
+        self._strikes = 0  # who reads is alive, also while no ping would get through
         if self._bell is not None:
             self._bell.ring()
         if self._drained is not None:
@@ -153,7 +163,7 @@ class WebSocket(asyncio.Protocol):
 
     def abort(self) -> None:
         if self._phase < CLOSING:
-            self._end(_ABNORMAL, "")
+            self._end(_LOST)
         self._transport.abort()
 
     # Frames.
@@ -166,7 +176,7 @@ class WebSocket(asyncio.Protocol):
 
     def _parse(self) -> None:
         """Take what has been read, while the application keeps up."""
-        while (parser := self._parser) is not None:
+        while (parser := self._parser) is not None and self._error is None:
             if len(self._messages) >= _QUEUE_MESSAGES or self._queued > _QUEUE_BYTES:
                 self._pause()
                 return
@@ -189,26 +199,39 @@ class WebSocket(asyncio.Protocol):
                 self._transport.write(pong_frame(bytes(payload)))  # type: ignore[arg-type]
         elif opcode == CLOSE:
             code, reason = parse_close(payload)  # type: ignore[arg-type]
-            self._transport.write(close_frame(code, "") if code != _NO_STATUS else _EMPTY_CLOSE)
-            self._end(code, reason)
+            self._transport.write(frame(FIN | CLOSE, payload[:2]))  # type: ignore[arg-type]
+            self._end({"type": "websocket.disconnect", "code": code, "reason": reason})
             self._hang_up()
 
     def _fail(self, error: FrameError) -> None:
-        """Section 7.1.7: say why, and read no more; the client may still be sending, so it must not be reset."""
-        if self._phase == OPEN:
-            self._parser = None
-            self.close(error.code, error.reason)
-            self._resume()
-            if self._transport.can_write_eof():
-                self._transport.write_eof()
-        else:
+        """What was sent before the error is still the application's, and then the client is told."""
+        if self._phase != OPEN:
             self._hang_up()
+            return
+        self._error = error
+        if self._messages:
+            self._pause()
+        else:
+            self._close_for(error)
+
+    def _linger(self) -> None:
+        """What the client sends can't be read any more; but it may still be sending, so it must not be reset."""
+        self._parser = None
+        self._resume()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()  # of TLS: it says so to the client, and waits until that closes too
 
     def _heartbeat(self) -> None:
         if self._paused:
             self._strikes = 0  # it is not the client who is silent
         elif self._strikes > _MISSED_VISITS:
-            self.close(NO_HEARTBEAT.code, NO_HEARTBEAT.reason)
+            self._close_for(NO_HEARTBEAT)
+            if self._transport.get_write_buffer_size():
+                self.abort()
+            else:
+                self._hang_up()
         elif not self.full:
             self._transport.write(_PING)
 
@@ -234,7 +257,10 @@ class WebSocket(asyncio.Protocol):
             return {"type": "websocket.connect"}
         while not self._messages:
             if self._phase >= CLOSING:
-                return {"type": "websocket.disconnect", "code": self._code, "reason": self._reason}
+                return dict(self._goodbye)
+            if self._error is not None:
+                self._close_for(self._error)
+                continue
             if self._waiter is not None:
                 raise RuntimeError("receive is already being awaited")
             self._waiter = self._listener.loop.create_future()
@@ -259,10 +285,11 @@ class WebSocket(asyncio.Protocol):
         elif kind == "websocket.close" and self._phase != REFUSING:
             self._close_asked(message)
         elif kind == "websocket.http.response.start" and self._phase < REFUSING:
-            self._response = Fields(message["status"], message.get("headers", ())), []
+            self._denial = Denial(message)
             self._phase = REFUSING
-        elif kind == "websocket.http.response.body" and self._phase == REFUSING:
-            self._respond(message)
+        elif kind == "websocket.http.response.body" and self._denial is not None:
+            if self._denial.add(message):
+                self._answer(self._denial.response(self._listener.sweep.date))
         else:
             raise RuntimeError(f"{kind} can't be sent now")
         while self.full and self._phase == OPEN:
@@ -271,11 +298,18 @@ class WebSocket(asyncio.Protocol):
 
     def _send(self, message: Message) -> None:
         text: str | None = message.get("text")
-        self.write(text_frame(text.encode()) if text is not None else binary_frame(bytes(message["bytes"])))
+        framings = self._framings
+        self.write(framings["text"](text.encode()) if text is not None else framings["binary"](bytes(message["bytes"])))
 
     def _open(self, message: Message) -> None:
         accept, self._accept = self._accept, None
-        self._transport.write(switching(accept or b"", message.get("subprotocol"), message.get("headers") or ()))
+        deflate = negotiate(self.raw_headers) if message.get("compression") else None
+        extension = deflate.answer if deflate is not None else b""
+        headers = message.get("headers") or ()
+        self._transport.write(switching(accept or b"", message.get("subprotocol"), extension, headers))
+        if deflate is not None and self._parser is not None:
+            self._parser.inflate(deflate.client_window)
+            self._framings = framings(deflate.server_window)
         self.raw_headers = _NO_HEADERS
         self._phase = OPEN
         self.write = self._transport.write
@@ -289,21 +323,6 @@ class WebSocket(asyncio.Protocol):
             return
         self._refuse(ClientError(403, "refused", "the WebSocket was refused"))
 
-    def _respond(self, message: Message) -> None:
-        if self._response is None:
-            return
-        fields, parts = self._response
-        parts.append(bytes(message.get("body", b"")))
-        if message.get("more_body", False):
-            return
-        body = b"".join(parts)
-        lines = [fields.data]
-        if not fields.dated:
-            lines.append(self._listener.sweep.date)
-        if fields.length < 0:
-            lines.append(header_lines([(b"content-length", b"%d" % len(body))]))
-        self._answer(b"".join([*lines, b"connection: close\r\n\r\n", body]))
-
     def _refuse(self, error: ClientError) -> None:
         head, body = refusal(error, self._listener.sweep.date)
         self._answer(head + body)
@@ -311,17 +330,17 @@ class WebSocket(asyncio.Protocol):
     def _answer(self, response: bytes) -> None:
         """Answer the handshake with a response, and close."""
         self._transport.write(response)
-        self._end(_ABNORMAL, "")
+        self._end(_LOST)
         self._hang_up()
 
     # The end.
 
-    def _end(self, code: int, reason: str) -> None:
+    def _end(self, goodbye: Message) -> None:
         """The conversation is over; what remains is to close."""
         self._phase = CLOSING
-        self._code, self._reason = code, reason
+        self._goodbye = goodbye
         self.write = discard
-        self._full = self._drained = self._response = None
+        self._full = self._drained = self._denial = None
         self._accept = None
         self._enter(self._listener.sweep.exchanges)
         self._wake()
@@ -352,16 +371,29 @@ class WebSocket(asyncio.Protocol):
         """Nothing: a handshake has no interim response."""
 
     def framing(self, kind: str, /) -> Framing:
-        return _FRAMINGS[kind]
+        return self._framings[kind]
 
     def on_flow(self, full: Callable[[], None], drained: Callable[[], None], /) -> None:
         self._full, self._drained = full, drained
 
     def close(self, code: int, reason: str, /) -> None:
+        self._close({"type": "websocket.disconnect", "code": code, "reason": reason})
+
+    def _close_for(self, fault: FrameError | Disconnect) -> None:
+        """Close in the application's place; it is told why, with the metric's label."""
+        code, reason = fault.code, fault.reason
+        log.debug("closes the WebSocket of %s: %d %s", self._transport.get_extra_info("peername"), code, reason)
+        self._close({"type": "websocket.disconnect", "code": code, "reason": reason, "label": fault.label})
+
+    def _close(self, goodbye: Message) -> None:
+        """Begin the closing handshake."""
         if self._phase != OPEN:
             return
-        self._transport.write(close_frame(code, reason))
+        self._transport.write(close_frame(goodbye["code"], goodbye["reason"]))
         self._messages.clear()
         self._queued = 0
-        self._end(code, reason)
-        self._read()
+        self._end(goodbye)
+        if self._error is None:
+            self._read()
+        else:
+            self._linger()

@@ -6,21 +6,18 @@ not know; one coroutine, `pump`, carries them to the client. Slower, because eac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from gateway.core.asgi import Framing, Scope, Send, Writer
 from gateway.wire.bell import Bell
-from gateway.wire.frames import BINARY, TEXT, binary_frame, ping_frame, split, text_frame
+from gateway.wire.frames import BINARY, FRAMINGS, TEXT, split
 from gateway.wire.response import identity
 
 # As in `http1`: the marks that asyncio's own transports have.
 _HIGH_WATER = 64 * 1024
 _LOW_WATER = 16 * 1024
 
-_FRAMINGS: dict[str, dict[str, Framing]] = {
-    "websocket": {"text": text_frame, "binary": binary_frame, "ping": ping_frame},
-    "http": {"body": identity},
-}
+_FRAMINGS: Mapping[str, Mapping[str, Framing]] = {"websocket": FRAMINGS, "http": {"body": identity}}
 
 
 def writer_for(scope: Scope, send: Send) -> Writer:

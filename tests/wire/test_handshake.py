@@ -77,21 +77,27 @@ def test_subprotocols_in_the_order_of_the_client() -> None:
     assert offered(head({b"Sec-WebSocket-Protocol": b"b, a ,,c"})) == ["b", "a", "c"]
 
 
+@pytest.mark.parametrize("value", [b"", b" ", b",", b" , "])
+def test_an_empty_list_of_subprotocols_offers_none(value: bytes) -> None:
+    assert offered(head({b"Sec-WebSocket-Protocol": value})) == []
+
+
 def test_the_answer() -> None:
-    assert switching(ACCEPT, None, []) == (
+    assert switching(ACCEPT, None, b"", []) == (
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
         b"sec-websocket-accept: " + ACCEPT + b"\r\n\r\n"
     )
 
 
 def test_the_answer_with_more() -> None:
-    answer = switching(
-        ACCEPT, "chat", [(b"Set-Cookie", b"a=b"), (b"Upgrade", b"other"), (b"Sec-WebSocket-Accept", b"x")]
+    theirs = [(b"Set-Cookie", b"a=b"), *((name, b"x") for name in (b"Upgrade", b"Sec-WebSocket-Extensions"))]
+    answer = switching(ACCEPT, "chat", b"permessage-deflate", theirs)
+    assert answer.endswith(
+        b"sec-websocket-protocol: chat\r\nsec-websocket-extensions: permessage-deflate\r\nSet-Cookie: a=b\r\n\r\n"
     )
-    assert answer.endswith(b"sec-websocket-protocol: chat\r\nSet-Cookie: a=b\r\n\r\n")
     assert answer.count(b"pgrade: ") == 1
 
 
 def test_no_header_can_smuggle_another() -> None:
     with pytest.raises(ValueError, match="line break"):
-        switching(ACCEPT, "chat\r\nx: y", [])
+        switching(ACCEPT, "chat\r\nx: y", b"", [])

@@ -58,9 +58,12 @@ async def test_time_is_told_until_it_stops() -> None:
     exchange, socket = Counted(sweep.exchanges), Counted(sweep.sockets)
     assert sweep.members() == [exchange, socket]
     loop = asyncio.get_running_loop()
+    before = loop.time()
+    assert sweep.now == 0
     for _ in range(round(EXCHANGE_PERIOD / TICK)):
         sweep._tick(loop)
         sweep.stop()
+    assert before <= sweep.now <= loop.time()
     assert exchange.visits == 1
     assert len(sweep.sockets._slots) == HEARTBEAT / TICK
 

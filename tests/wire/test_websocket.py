@@ -6,16 +6,20 @@ import pytest
 from websockets.frames import Opcode
 
 from gateway.core.settings import Limits
+from gateway.wire.deflate import framings
 from gateway.wire.exchange import discard
 from gateway.wire.frames import binary_frame, close_frame, ping_frame, pong_frame, text_frame
 from gateway.wire.http1 import HIGH_WATER
 from gateway.wire.websocket import WebSocket
-from tests.wire.wired import Client, Play, begun, frame, settle
+from tests.wire.wired import MASK, Client, Play, begun, frame, settle
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 UPGRADE = (
     b"GET /ws?a HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: " + KEY + b"\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: a, b\r\n\r\n"
+)
+OFFERS = UPGRADE.replace(
+    b"\r\n\r\n", b"\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
 )
 
 
@@ -34,8 +38,8 @@ class Socket(Client):
         self.play = Play()
         super().__init__(self.play, limits)
 
-    async def asks(self, early: bytes = b"") -> Socket:
-        await self.send(UPGRADE + early)
+    async def asks(self, early: bytes = b"", *, head: bytes = UPGRADE) -> Socket:
+        await self.send(head + early)
         assert await self.play.last.receive() == {"type": "websocket.connect"}
         return self
 
@@ -358,24 +362,64 @@ async def test_a_client_that_does_not_answer_the_close() -> None:
 
 
 PROTOCOL_ERRORS = {
-    b"\x81\x01x": (1002, "frame is not masked"),
-    frame(Opcode.TEXT, b"\xff"): (1007, "text is not UTF-8"),
-    frame(Opcode.BINARY, b"x" * 101): (1009, "message over 100 bytes"),
-    frame(Opcode.CLOSE, b"\x00\x01"): (1002, "invalid close code"),
+    b"\x81\x01x": (1002, "frame is not masked", "protocol_error"),
+    frame(Opcode.TEXT, b"\xff"): (1007, "text is not UTF-8", "invalid_data"),
+    frame(Opcode.BINARY, b"x" * 101): (1009, "message over 100 bytes", "too_big"),
+    frame(Opcode.CLOSE, b"\x00\x01"): (1002, "invalid close code", "protocol_error"),
 }
 
 
 @pytest.mark.parametrize(("data", "error"), PROTOCOL_ERRORS.items(), ids=["unmasked", "text", "size", "close"])
-async def test_a_client_that_breaks_the_protocol(data: bytes, error: tuple[int, str]) -> None:
+async def test_a_client_that_breaks_the_protocol(
+    data: bytes, error: tuple[int, str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "tidegate.wire")
+    code, reason, label = error
     client = await Socket(Limits(message=100)).opens()
     await client.send(data)
-    assert client.line.sent == close_frame(*error)
+    assert client.line.sent == close_frame(code, reason)
     assert client.line.eof
     assert not client.line.closing
     await client.send(b"more of it" * 100)
-    assert await client.receive() == {"type": "websocket.disconnect", "code": error[0], "reason": error[1]}
+    assert await client.receive() == {"type": "websocket.disconnect", "code": code, "reason": reason, "label": label}
+    assert caplog.messages == [f"closes the WebSocket of ('192.0.2.1', 4711): {code} {reason}"]
     await client.visits(2)
     assert client.line.aborted
+    await client.play.last.end()
+    client.clean()
+
+
+async def test_what_came_before_the_error_is_answered_first() -> None:
+    client = await Socket().opens()
+    await client.send(text("1") + text("2") + b"\xff\xff" + text("3"))
+    assert not client.line.reading
+    for number in "12":
+        assert (await client.receive())["text"] == number
+        await client.play.last.send({"type": "websocket.send", "text": number})
+    assert client.line.sent == text_frame(b"1") + text_frame(b"2")
+    assert (await client.receive())["code"] == 1002
+    assert client.line.sent.endswith(close_frame(1002, "reserved bit set"))
+    assert client.line.eof
+    assert client.line.reading
+    await client.ends()
+
+
+async def test_the_application_closes_before_it_comes_to_the_error() -> None:
+    client = await Socket().opens()
+    await client.send(text("1") + b"\xff\xff")
+    client.play.last.wire.close(4400, "no")
+    assert client.line.sent == close_frame(4400, "no")
+    assert client.line.eof
+    assert await client.receive() == {"type": "websocket.disconnect", "code": 4400, "reason": "no"}
+    await client.ends()
+
+
+async def test_tls_has_no_half_close() -> None:
+    client = await Socket().opens()
+    client.line.half_closes = False
+    await client.send(b"\xff\xff")
+    assert client.line.sent == close_frame(1002, "reserved bit set")
+    assert client.line.closing
     await client.play.last.end()
     client.clean()
 
@@ -411,17 +455,40 @@ async def test_a_client_that_answers_pings_stays() -> None:
     await client.ends()
 
 
-async def test_a_silent_client_is_dropped() -> None:
+async def test_a_dead_client_is_found_and_dropped_within_two_heartbeats() -> None:
     client = await Socket().opens()
-    await client.visits(2)
-    assert client.line.sent == ping_frame(b"") * 2
     await client.visits(1)
-    assert client.line.sent.endswith(close_frame(4408, "no heartbeat"))
-    assert await client.receive() == {"type": "websocket.disconnect", "code": 4408, "reason": "no heartbeat"}
-    await client.visits(2)
-    assert client.line.aborted
+    assert client.line.sent == ping_frame(b"")
+    await client.visits(1)
+    assert client.line.sent == ping_frame(b"") + close_frame(4408, "no heartbeat")
+    assert client.line.closing
+    assert await client.receive() == {
+        "type": "websocket.disconnect", "code": 4408, "reason": "no heartbeat", "label": "no_heartbeat"
+    }  # fmt: skip
     await client.play.last.end()
     client.clean()
+
+
+async def test_a_dead_client_with_full_buffers_is_cut_off() -> None:
+    client = await Socket().opens()
+    client.line.stalled = True
+    client.play.last.wire.write(b"x" * (HIGH_WATER + 1))
+    await client.visits(2)
+    assert client.line.aborted
+    assert (await client.receive())["code"] == 4408
+    await client.play.last.end()
+    client.clean()
+
+
+async def test_a_client_that_reads_slowly_is_alive() -> None:
+    client = await Socket().opens()
+    for _ in range(5):
+        client.line.stalled = True
+        client.play.last.wire.write(b"x" * (HIGH_WATER + 1))
+        await client.visits(1)
+        client.line.read_all()
+    assert not client.line.closing
+    await client.ends()
 
 
 async def test_a_client_that_is_not_read_is_not_silent() -> None:
@@ -447,6 +514,70 @@ async def test_a_task_that_is_cancelled_leaves_nothing() -> None:
     await settle()
     assert client.line.aborted
     client.clean()
+
+
+# Compression.
+
+
+async def test_compression_is_agreed_on_when_both_want_it() -> None:
+    client = await Socket().asks(head=OFFERS)
+    await client.play.last.send({"type": "websocket.accept", "compression": True})
+    assert (
+        b"\r\nsec-websocket-extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover;"
+        b" client_max_window_bits=12\r\n" in client.line.sent
+    )
+    client.line.sent = b""
+    await client.send(b"\xc1" + frame(Opcode.TEXT, bytes.fromhex("f248cdc9c90700"))[1:])
+    assert (await client.receive())["text"] == "Hello"
+    await client.play.last.send({"type": "websocket.send", "text": "Hello" * 100})
+    assert client.line.sent == framings(15)["text"](b"Hello" * 100)
+    assert len(client.line.sent) < 30
+    assert client.play.last.wire.framing("text") is framings(15)["text"]
+    await client.ends()
+
+
+@pytest.mark.parametrize(("head", "wanted"), [(OFFERS, False), (UPGRADE, True)], ids=["client", "application"])
+async def test_compression_that_one_side_wants(head: bytes, *, wanted: bool) -> None:
+    client = await Socket().asks(head=head)
+    await client.play.last.send({"type": "websocket.accept", "compression": wanted})
+    assert b"extensions" not in client.line.sent
+    assert client.play.last.wire.framing("text") is text_frame
+    await client.send(b"\xc1\x80" + MASK)
+    assert (await client.receive())["reason"] == "reserved bit set"
+    await client.ends()
+
+
+# What one client may send.
+
+
+async def test_too_many_messages() -> None:
+    client = await Socket(Limits(messages_per_second=2)).opens()
+    await client.send(text("1") + frame(Opcode.PING) + text("3"))
+    client.listener.sweep.now += 0.5
+    await client.send(text("4") + text("5"))
+    for number in "134":
+        assert (await client.receive())["text"] == number
+    assert await client.receive() == {
+        "type": "websocket.disconnect", "code": 4429, "reason": "too many messages", "label": "too_many"
+    }  # fmt: skip
+    assert client.line.sent.endswith(close_frame(4429, "too many messages"))
+    await client.ends()
+
+
+async def test_too_many_bytes() -> None:
+    client = await Socket(Limits(bytes_per_second=1000, message=500)).opens()
+    for _ in range(3):
+        await client.send(frame(Opcode.BINARY, b"x" * 492))
+        await client.receive()
+    client.listener.sweep.now += 0.5
+    await client.send(frame(Opcode.BINARY, b"x" * 492))
+    assert client.line.sent == b""
+    await client.send(b"x")
+    assert (await client.receive())["bytes"]  # it came before
+    assert await client.receive() == {
+        "type": "websocket.disconnect", "code": 4429, "reason": "too many bytes", "label": "too_many"
+    }  # fmt: skip
+    await client.ends()
 
 
 # tidegate.wire
