@@ -16,6 +16,9 @@ from gateway.core.position import Position, parse_position
 from gateway.core.settings import LiveSettings, Mode
 from gateway.errors import ClientError
 
+# A page can't set Authorization on a WebSocket, so with an Origin these are the browser's; Bearer is a program's.
+_BROWSERS_OWN = frozenset({b"basic", b"digest", b"negotiate", b"ntlm"})
+
 _OPTIONS = ("live.since", "live.mode", "live.wait")
 
 
@@ -85,18 +88,24 @@ def check_options(request: Request) -> None:
 
 
 def check_origin(request: Request, origins: tuple[str, ...]) -> None:
-    """Stop other sites' pages from using a browser's cookies through a WebSocket (RFC 6455 section 10.2).
+    """Stop other sites' pages from using what a browser sends by itself through a WebSocket (RFC 6455 section 10.2).
 
-    Where a cookie comes with the upgrade, an `Origin` must be of this host or one of `origins` (`*` allows all).
-    Requests that carry no cookie hold nothing that a foreign page could abuse. Raises ClientError 403.
+    Where cookies or a login come with the upgrade, an `Origin` must be of this host or one of `origins` (`*` allows
+    all). Other requests hold nothing that a foreign page could abuse. Raises ClientError 403.
     """
     origin = request.header(b"origin")
-    if request.kind != "websocket" or origin is None or request.header(b"cookie") is None:
+    if request.kind != "websocket" or origin is None or not _sent_by_itself(request):
         return
     text = origin.decode("latin-1")
     if "*" in origins or text in origins or _same_host(text, request.header(b"host") or b""):
         return
     raise ClientError(403, "origin", "this page's origin may not use the cookies of this site; see the route's origins")
+
+
+def _sent_by_itself(request: Request) -> bool:
+    """Whether the request has credentials that browsers add: cookies, and logins of a dialog or the system's."""
+    scheme = (request.header(b"authorization") or b"").partition(b" ")[0].lower()
+    return request.header(b"cookie") is not None or scheme in _BROWSERS_OWN
 
 
 def _same_host(origin: str, host: bytes) -> bool:

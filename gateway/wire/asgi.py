@@ -15,6 +15,10 @@ Every scope has in `scope["extensions"]`:
 `websocket.http.response` (websocket)
     As in the ASGI specification: refuse a handshake with a whole response.
 
+Beside the standard's keys, a `websocket.accept` message may have `compression`: true agrees on permessage-deflate
+where the client offers it. A `websocket.disconnect` message has a `label` (one of `gateway.core.codes`) where the
+server closed in the application's place.
+
 Knows the shape of a scope, and nothing of how requests are read or answered.
 """
 

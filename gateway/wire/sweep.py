@@ -1,7 +1,7 @@
 """Time for all connections of a server: one timer, however many there are.
 
 A connection is visited once in each period and counts its visits; it holds no timer and asks no clock. The
-members of a ring are spread over its slots, so that a storm of arrivals is not a storm of visits later.
+members of a ring are spread over slots, so that a storm of arrivals is not a storm of visits later.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ class Member(Protocol):
 
 
 class Ring:
-    """Members in slots; each turn visits the members of the next one."""
+    """Members in slots; each turn visits the members of the next one.
+
+    New ones are spread over the quarter that was visited last: their first visit is far, and a storm of arrivals thin.
+    """
 
     __slots__ = ("_fill", "_slots", "_turn")
 
@@ -57,8 +60,8 @@ class Ring:
 
     def place(self) -> set[Member]:
         """The slot for a new member."""
-        self._fill = (self._fill + 1) % len(self._slots)
-        return self._slots[self._fill]
+        self._fill = (self._fill + 1) % max(len(self._slots) // 4, 1)
+        return self._slots[self._turn - self._fill]
 
     def turn(self) -> None:
         """Visit one slot."""

@@ -55,6 +55,16 @@ async def test_the_peers_code_and_reason_are_kept(scene: Scene) -> None:
         assert (scene.access.ends[-1].code, scene.access.ends[-1].label) == (code, label)
 
 
+async def test_the_servers_own_closes_keep_their_label(scene: Scene) -> None:
+    client = await scene.open()
+    await scene.state([])
+    message = {"type": "websocket.disconnect", "code": 1009, "reason": "message over 5 bytes", "label": "too_big"}
+    client.inbox.put_nowait(message)
+    assert client.task is not None
+    await client.task
+    assert (scene.access.ends[-1].code, scene.access.ends[-1].label) == (1009, "too_big")
+
+
 async def test_nothing_more_is_carried_to_a_client_that_has_left(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     async def pump(self: ManualWriter) -> None:
         await asyncio.Event().wait()

@@ -104,6 +104,19 @@ def test_foreign_pages_cannot_use_cookies(origin: str, host: str, allowed: bool)
         assert (caught.value.status, caught.value.code) == (403, "origin")
 
 
+@pytest.mark.parametrize("scheme", ["Basic", "basic", "Digest", "Negotiate", "NTLM"])
+def test_foreign_pages_cannot_use_logins_that_browsers_send_by_themselves(scheme: str) -> None:
+    sent = {"host": "shop.example", "authorization": f"{scheme} abc"}
+    check_origin(request("websocket", {**sent, "origin": "https://shop.example"}), ())
+    with pytest.raises(ClientError):
+        check_origin(request("websocket", {**sent, "origin": "https://evil.example"}), ())
+
+
+def test_a_programs_own_token_may_come_from_anywhere() -> None:
+    sent = {"host": "shop.example", "authorization": "Bearer abc", "origin": "https://evil.example"}
+    check_origin(request("websocket", sent), ())
+
+
 def test_without_cookies_or_origin_there_is_nothing_to_protect() -> None:
     evil = {"origin": "https://evil.example", "host": "shop.example"}
     check_origin(request("websocket", evil), ())

@@ -22,12 +22,18 @@ from gateway.core.settings import Limits, Listen, ServerTls
 from gateway.core.stats import Stats
 from gateway.errors import TidegateError
 from gateway.wire import server
+from gateway.wire.frames import close_frame
 from gateway.wire.http1 import Connection
 from gateway.wire.server import Binding, serve
+from gateway.wire.sweep import Sweep
 from gateway.wire.websocket import WebSocket
 from tests.wire.wired import begun, parse, responds, serving, soon
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 
 
 @asynccontextmanager
@@ -187,6 +193,21 @@ async def test_tls(tls: ServerTls, authority: trustme.CA) -> None:
         async with websockets.connect(url, ssl=context, compression=None) as client:
             await client.send("hello")
             assert await client.recv() == "hello"
+
+
+async def test_after_a_protocol_error_tls_ends_at_once(
+    tls: ServerTls, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without waiting for the sweep: there is none."""
+    monkeypatch.setattr(Sweep, "start", lambda self, loop: None)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    async with serving(echo, tls=tls) as running, connected(running.port, context) as (reader, writer):
+        writer.write(UPGRADE)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"\x81\x00")
+        async with asyncio.timeout(5):
+            assert await reader.read() == close_frame(1002, "frame is not masked")
 
 
 async def test_what_is_not_tls_on_a_tls_port(tls: ServerTls) -> None:
@@ -351,8 +372,7 @@ async def test_idle_connections_are_closed() -> None:
     "request_",
     [
         GET,
-        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+        UPGRADE,
     ],
 )
 async def test_what_does_not_end_is_cut_off(request_: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

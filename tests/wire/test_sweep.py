@@ -29,11 +29,16 @@ def test_each_member_is_visited_once_in_a_round() -> None:
         assert [member.visits for member in members] == [rounds] * 25
 
 
-def test_members_are_spread() -> None:
-    ring = Ring(10)
-    members = [Counted(ring) for _ in range(20)]
-    ring.turn()
-    assert sum(member.visits for member in members) == 2
+def test_members_are_spread_and_visited_late() -> None:
+    ring = Ring(20)
+    for _ in range(7):
+        ring.turn()
+    members = [Counted(ring) for _ in range(10)]
+    visited = []
+    for _ in range(20):
+        ring.turn()
+        visited.append(sum(member.visits for member in members))
+    assert visited == [0] * 15 + [2, 4, 6, 8, 10]
 
 
 def test_members_may_leave_while_they_are_visited() -> None:
