@@ -25,6 +25,7 @@ bench: $(VENV)/.tests
 	$(BIN)/python -m benchmarks.fanout
 	$(BIN)/python -m benchmarks.proxy
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.echo
 
 # Every case of Autobahn's fuzzing client; some ten minutes.
 conformance: $(VENV)/.tests

@@ -84,8 +84,20 @@ class Audience:
         """How many messages somebody has."""
         return max(self._counts.values())
 
-    def pump(self, timeout: float) -> None:
-        """Read what is there, or wait for it; answer pings."""
+    @property
+    def everyone(self) -> list[int]:
+        """The descriptors of all connections."""
+        return list(self._counts)
+
+    def write(self, data: bytes, to: list[int]) -> None:
+        """Send the same to these connections; little enough for their buffers to take it."""
+        for fd in to:
+            if os.write(fd, data) != len(data):
+                raise BenchmarkError("the server does not read what it is sent")
+
+    def pump(self, timeout: float) -> list[int]:
+        """Read what is there, or wait for it; answer pings. Returns a descriptor for each message."""
+        told: list[int] = []
         counter, pending, counts = self._counter, self._pending, self._counts
         for fd, _ in self._epoll.poll(timeout):
             data = os.read(fd, _CHUNK)
@@ -98,6 +110,8 @@ class Audience:
             counts[fd] += frames
             self.total += frames
             self.bytes += len(data)
+            told += [fd] * frames
+        return told
 
 
 def upgraded(client: socket.socket) -> bytes:

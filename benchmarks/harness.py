@@ -15,7 +15,7 @@ from benchmarks.job import Job, Outcome, dump, load_outcomes
 from benchmarks.peers import Server, Start, unavailable
 from benchmarks.processes import BenchmarkError, cores, first_line, module, raise_file_limit, running
 
-PEERS = ("loop", "nginx", "nchan", "starlette")
+PEERS = ("loop", "nginx", "nchan", "starlette", "uvicorn", "hypercorn")
 _MOST = {"clients": 20_000, "messages": 1_000_000, "seconds": 600, "repeat": 100}
 
 
@@ -61,10 +61,10 @@ def workplace() -> Iterator[tuple[ExitStack, Path]]:
         yield stack, Path(folder)
 
 
-def play(job: Job, folder: Path) -> list[Outcome]:
-    """Run the load process through a job's phases."""
+def play(job: Job, folder: Path, program: str = "load") -> list[Outcome]:
+    """Run a load process through a job's phases."""
     with ExitStack() as stack:
-        return load_outcomes(_load(job, stack, folder))
+        return load_outcomes(_load(job, stack, folder, program))
 
 
 def hold(job: Job, stack: ExitStack, folder: Path) -> None:
@@ -72,9 +72,9 @@ def hold(job: Job, stack: ExitStack, folder: Path) -> None:
     _load(job, stack, folder)
 
 
-def _load(job: Job, stack: ExitStack, folder: Path) -> str:
+def _load(job: Job, stack: ExitStack, folder: Path, program: str = "load") -> str:
     log = folder / "load.log"
-    child = stack.enter_context(running(module("load"), log, core=cores()[1]))
+    child = stack.enter_context(running(module(program), log, core=cores()[1]))
     _tell(child, dump(job))
     return first_line(child, log)
 

@@ -85,6 +85,13 @@ def wire(stack: ExitStack, folder: Path) -> Server:
     return Server(name="tidegate, wire only", pid=child.pid, port=port, path="/", entrance=entrance)
 
 
+def echo(stack: ExitStack, folder: Path) -> Server:
+    """Our server below an application that echoes."""
+    log = _home(folder, "echo") / "log"
+    child = stack.enter_context(running(module("echo_app"), log, core=cores()[0]))
+    return Server(name="tidegate's server", pid=child.pid, port=int(first_line(child, log)), path="/")
+
+
 def _serve(stack: ExitStack, home: Path, config: str, port: int) -> int:
     file, log = home / "tidegate.yaml", home / "log"
     file.write_text(config)

@@ -120,6 +120,22 @@ def starlette(stack: ExitStack, folder: Path) -> Server:
     return Server(name=name, pid=child, port=port, path="/sub", entrance=entrance, collect=collect)
 
 
+def hypercorn_echo(stack: ExitStack, folder: Path) -> Server:
+    """The echoing application on stock Hypercorn."""
+    child, port = _hypercorn(stack, folder, "echo_app", {})
+    return Server(name="Hypercorn", pid=child, port=port, path="/")
+
+
+def uvicorn_echo(stack: ExitStack, folder: Path) -> Server:
+    """The echoing application on uvicorn, with uvloop and its fastest WebSocket implementation."""
+    port, log = free_port(), folder / "uvicorn.log"
+    command = [sys.executable, "-m", "uvicorn", "--port", str(port), "--loop", "uvloop", "--ws", "websockets-sansio"]
+    command += ["--log-level", "warning", "benchmarks.echo_app:app"]
+    child = stack.enter_context(running(command, log, core=cores()[0]))
+    await_port(child, port, log)
+    return Server(name="uvicorn", pid=child.pid, port=port, path="/")
+
+
 def starlette_proxy(stack: ExitStack, folder: Path, upstream: int, client: str) -> Server:
     """Starlette on stock Hypercorn, with one of two HTTP clients and an access log."""
     env = {"UPSTREAM": f"http://127.0.0.1:{upstream}", "CLIENT": client}
@@ -150,6 +166,8 @@ def unavailable(peer: str) -> str:
     if peer == "starlette":
         absent = [name for name in ("starlette", "hypercorn", "aiohttp", "httpx2") if find_spec(name) is None]
         return f"not installed: {', '.join(absent)}" if absent else ""
+    if peer in ("uvicorn", "hypercorn"):
+        return "" if find_spec(peer) is not None else "not installed"
     if peer == "loop":
         return "" if shutil.which("cc") else "no C compiler (cc) is installed"
     return "nobody by this name"

@@ -67,6 +67,14 @@ def test_memory_prints_every_server(tmp_path: Path) -> None:
     assert servers(written) == {"tidegate", "Starlette on Hypercorn"}
 
 
+def test_echo_prints_every_server(tmp_path: Path) -> None:
+    small = ("--clients", "3", "--messages", "20", "--seconds", "5")
+    printed, written = program("echo", tmp_path, *small, "--vs", "uvicorn,hypercorn")
+
+    assert "echo over WebSocket" in printed
+    assert servers(written) == {"tidegate's server", "uvicorn", "Hypercorn"}
+
+
 def test_a_peer_that_is_not_installed_is_named_and_left_out(tmp_path: Path) -> None:
     empty = {**os.environ, "PATH": str(tmp_path)}
     code = "from benchmarks.peers import unavailable; print(unavailable('loop'))"
@@ -181,4 +189,4 @@ def test_this_process_has_used_time_and_memory() -> None:
 def test_the_readme_names_every_program() -> None:
     text = (ROOT / "benchmarks" / "README.md").read_text()
 
-    assert set(re.findall(r"python -m benchmarks\.(\w+)", text)) == {"fanout", "proxy", "memory"}
+    assert set(re.findall(r"python -m benchmarks\.(\w+)", text)) == {"fanout", "proxy", "memory", "echo"}
