@@ -99,6 +99,9 @@ class FrameParser:
     def next(self) -> Event | None:
         """The next event, None when more bytes are needed; raises FrameError."""
         data, at = self._data, self._at
+        if at == len(data):
+            self._data, self._at = b"", 0
+            return None
         if len(data) - at > 5 and self._message is None:  # a short message in one frame is what nearly all are
             first, size = data[at], data[at + 1] - 0x80
             end = at + 6 + size
@@ -133,8 +136,6 @@ class FrameParser:
         data, at = self._data, self._at
         have = len(data) - at
         if have < 2:
-            if not have:
-                self._data, self._at = b"", 0
             return None
         first, size = data[at], data[at + 1] - 0x80
         if first not in self._first or size < 0:
