@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import click
 
 from gateway import __version__
+from gateway.commands.workbench import COMMANDS
 from gateway.errors import ConfigError
 
 OK, CONFIGURATION, NOT_STARTED, UNHEALTHY, BUG, INTERRUPTED = 0, 1, 3, 4, 70, 130
@@ -34,8 +35,9 @@ Exit codes:
   1    the configuration is wrong; starting again will not help
   2    wrong arguments
   3    could not start: an address in use, a port not permitted
-  4    healthcheck: not ready, or no answer
+  4    healthcheck: not ready, or no answer; poll, probe: no answer
   5    demo: the shop ended by itself
+  6    test: other events than expected
   70   a bug in Tidegate; its traceback is on stderr
   130  interrupted
 """
@@ -189,6 +191,10 @@ def _ask(address: str, path: str, timeout: float) -> tuple[int, str]:
         return answer.status, answer.read(_MOST).decode("utf-8", "replace")
     finally:
         connection.close()
+
+
+for _command in COMMANDS:
+    cli.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

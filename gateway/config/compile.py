@@ -21,6 +21,7 @@ from gateway.config.model import (
     Upstream,
 )
 from gateway.config.plugins import chosen, used
+from gateway.config.recorded import compiled
 from gateway.config.routes import implied, route_names
 from gateway.config.tree import Path, Tree
 from gateway.core import settings
@@ -70,6 +71,7 @@ def compile_config(config: ConfigKeys, broker: BrokerKeys, tree: Tree) -> settin
         auth={name: settings.AuthSettings(plugin=used(auth, AuthKeys)) for name, auth in (config.auth or {}).items()},
         limits=settings.Limits(**dict(config.limits)),
         access_log=_log_file(config.access_log, tree),
+        tests=tuple(compiled(test) for test in config.tests or ()),
         hash=hashlib.sha256(json.dumps(tree.value, sort_keys=True).encode()).hexdigest()[:16],
     )
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
+from gateway.config.recorded import RecordedTest
 from gateway.config.values import (
     Address,
     BaseUrl,
@@ -246,3 +247,5 @@ class ConfigKeys(Section):
     """who may let clients in, by name: each one plugin and its options"""
     routes: list[RouteKeys] = Field(min_length=1)
     """what answers what, the first that fits"""
+    tests: list[RecordedTest] | None = None
+    """recorded answers and the events expected of them, for tidegate test"""

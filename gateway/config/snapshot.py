@@ -50,7 +50,7 @@ def load_from_environment() -> Gateway:
 def effective(path: str, environ: Mapping[str, str]) -> str:
     """The configuration as it takes effect, in YAML: merged, expanded, defaults filled in, secrets hidden."""
     checked = _checked(path, environ)
-    shown: Value = checked.config.model_dump(mode="json", by_alias=True, exclude_none=True)
+    shown: Value = checked.config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"tests"})
     for hidden in checked.tree.hidden:
         _put(shown, hidden, HIDDEN)
     shown = map_text(shown, lambda text: checked.tree.blot(text).replace("${", "$${"))

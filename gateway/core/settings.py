@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.core.recorded import Recorded
 from gateway.core.route import Template
 
 
@@ -201,4 +202,5 @@ class Gateway:
     transports: Mapping[str, PluginUse | None] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     access_log: str = "stdout"
+    tests: tuple[Recorded, ...] = ()
     hash: str = ""

@@ -1,0 +1,74 @@
+"""`tidegate explain`: which route answers a URL, what is asked of the backend for it, and who shares that.
+
+What decides on sharing is found by trying: a header or claim counts if another value gives another key. So it holds
+for every source, a stranger's too. Values of headers and claims are never printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from hashlib import sha256
+
+from gateway.commands.rehearsal import Asked
+from gateway.core.http import Request
+from gateway.core.redact import redact_path, redact_query
+from gateway.core.settings import Gateway, UpstreamSettings
+from gateway.plugin import AnySource
+
+# Long enough to tell keys apart at a glance, too short to be of use to anybody.
+_SHOWN = 12
+
+_USUAL = (b"authorization", b"cookie")
+
+
+def explained(settings: Gateway, asked: Asked, source: AnySource | None) -> Iterator[tuple[str, str]]:
+    """Titles and texts; `source` is that of a live route."""
+    route, request = asked.route, asked.request
+    methods = ",".join(sorted(route.methods)) or "any method"
+    yield "route", f"{route.name}: {route.host or ''}{route.path} ({methods})"
+    for name, value in request.params.items():
+        yield "parameter", f"{name} = {value}"
+    yield "upstream", f"{route.upstream}: {asked_url(settings.upstreams[route.upstream], request.target)}"
+    if route.auth:
+        known = "" if request.identity else "; give --as claims.json to be one of them"
+        yield "lets in", f"whom one of these knows: {', '.join(route.auth)}{known}"
+    if route.live is None or source is None:
+        yield "live", "no: its answers pass through, nothing is watched"
+        return
+    yield "live", f"by {route.live.source.name}; modes {', '.join(route.live.modes)}"
+    share = source.share(request)
+    digest = sha256(repr((route.name, request.target, share.key)).encode()).hexdigest()
+    yield "channel", f"{digest[:_SHOWN]} (a hash of the route, the URL and what decides on sharing)"
+    yield "sent", ", ".join(sorted({name.decode("latin-1") for name, _ in share.headers})) or "nothing of the client's"
+    deciding = [*_headers_that_decide(request, source), *_claims_that_decide(request, source)]
+    yield "shared by", f"all clients of this URL with the same {', '.join(deciding)}" if deciding else "everyone"
+
+
+def asked_url(upstream: UpstreamSettings, target: bytes) -> str:
+    """The URL that the backend is asked for, without secrets."""
+    path, mark, query = target.partition(b"?")
+    shown = (redact_path(path) + mark + redact_query(query)).decode("latin-1")
+    host = f"[{upstream.host}]" if ":" in upstream.host else upstream.host
+    return f"{upstream.scheme}://{host}:{upstream.port}{upstream.base_path}{shown}"
+
+
+def _headers_that_decide(request: Request, source: AnySource) -> Iterator[str]:
+    given = {name for name, _ in request.headers}
+    for name in sorted({*given, *_USUAL}):
+        others = tuple(header for header in request.headers if header[0] != name)
+        if _decides(request, source, lambda it, others=others, name=name: replace(it, headers=(*others, (name, b"~")))):  # type: ignore[misc]
+            yield f"{name.decode('latin-1')} header"
+
+
+def _claims_that_decide(request: Request, source: AnySource) -> Iterator[str]:
+    identity = request.identity
+    for name in identity.claims if identity else ():
+        assert identity is not None
+        other = replace(identity, claims={**identity.claims, name: "~"})
+        if _decides(request, source, lambda it, other=other: replace(it, identity=other)):  # type: ignore[misc]
+            yield f"claim {name}"
+
+
+def _decides(request: Request, source: AnySource, change: Callable[[Request], Request]) -> bool:
+    return source.share(change(request)).key != source.share(request).key

@@ -1,0 +1,172 @@
+"""One live route's channel without a server: asked for as a client would, fed by any upstream, heard as clients hear.
+
+Everything but the sockets is the running product's: the route table, the source, the comparison, the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import cast
+from urllib.parse import urlsplit
+
+from gateway.app import make, make_all
+from gateway.core.asgi import Framing, Header
+from gateway.core.codes import Disconnect
+from gateway.core.event import Change, Json
+from gateway.core.http import Request
+from gateway.core.identity import Identity
+from gateway.core.position import Position
+from gateway.core.route import Miss, RouteTable
+from gateway.core.settings import Gateway, LiveSettings, Mode, Route
+from gateway.core.stats import RouteStats
+from gateway.errors import ClientError
+from gateway.live.channel import Channel
+from gateway.live.negotiate import mode_of, split_query
+from gateway.live.publisher import ChannelPublisher
+from gateway.plugin import AnySource, Clock, Codec, Context, Encoding, Refused, Target, Upstream, WatchingSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A client's GET and the route that answers it."""
+
+    route: Route
+    request: Request
+
+    @property
+    def live(self) -> LiveSettings:
+        """How it is live; raises ValueError when it is not."""
+        if self.route.live is None:
+            raise ValueError(f"route {self.route.name} is not live: its answers pass through, nothing is watched")
+        return self.route.live
+
+
+def ask(settings: Gateway, url: str, headers: tuple[Header, ...] = (), identity: Identity | None = None) -> Asked:
+    """What happens to a GET of this URL, or path; raises ValueError when no route answers it."""
+    parts = urlsplit(url)
+    path, (query, options) = parts.path.encode() or b"/", split_query(parts.query.encode())
+    host = parts.netloc.encode() or next((value for name, value in headers if name == b"host"), None)
+    try:
+        match = RouteTable(settings.routes).match("GET", path, host)
+    except ClientError as error:
+        raise ValueError(error.detail) from None
+    if isinstance(match, Miss):
+        raise ValueError(match.error().detail)
+    hosts = ((b"host", host),) if host and all(name != b"host" for name, _ in headers) else ()
+    request = Request(
+        kind="http",
+        method="GET",
+        target=path + b"?" + query if query else path,
+        headers=(*hosts, *headers),
+        params=match.params,
+        options=options,
+        identity=identity,
+    )
+    return Asked(route=match.route, request=request)
+
+
+def source_of(asked: Asked, upstreams: Mapping[str, Upstream], clock: Clock) -> AnySource:
+    """The source of a live route, with its options."""
+    codecs = cast("dict[str, Codec]", make_all("codecs", Context(clock=clock)))
+    context = Context(clock=clock, codecs=codecs, upstreams=upstreams)
+    return cast("AnySource", make("sources", asked.live.source, context))
+
+
+class Rehearsal:
+    """A channel with one subscriber, looked at when `look` is called."""
+
+    def __init__(self, asked: Asked, source: AnySource, upstream: Upstream, clock: Clock) -> None:
+        if not isinstance(source, WatchingSource):
+            raise ValueError(f"the source {asked.live.source.name} cannot be asked for one look")
+        settings = asked.live
+        stats = RouteStats()
+        self.channel = Channel("rehearsal", asked.route.name, settings, stats, clock)
+        self._broker = _Loopback(self.channel)
+        self._mode: Mode = mode_of(asked.request, settings)
+        self._ear = _Ear()
+        self._started = False
+        publisher = ChannelPublisher(self.channel, self._broker, stats, clock)
+        share = source.share(asked.request)
+        target = Target(target=asked.request.target, headers=share.headers, upstream=upstream)
+        self._watch = source.watch(target, publisher)
+
+    async def begin_with(self, document: Json) -> None:
+        """Take a document, as it was selected before, as the state that the subscriber has."""
+        await self._broker.publish("", Change(document=document))
+        self._listen()
+        self._ear.take()
+
+    async def look(self) -> list[dict[str, Json]]:
+        """Look once; what the subscriber is told, without ids."""
+        try:
+            await self._watch.look()
+        except Refused as refused:
+            return [{"type": "refused", "data": {"status": refused.status}}]
+        if self.channel.ready.is_set():
+            self._listen()
+        await asyncio.sleep(0)  # the flush of this turn
+        return self._ear.take()
+
+    def _listen(self) -> None:
+        if not self._started:
+            self._started = True
+            encoding = Encoding(encode=lambda event: json.dumps(event.envelope()).encode() + b"\n", kind="body")
+            self.channel.subscribe(encoding, self._mode, "rehearsal", self._ear, _ended).start(None)
+
+
+class _Loopback:
+    """A broker of one channel."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._head = Position("rehearsal", 0)
+        channel.begin(self._head)
+
+    def attach(self, channel: str, deliver: Callable[[Position, Change], None]) -> Position:
+        return self._head
+
+    def detach(self, channel: str) -> None:
+        """There is only one, and it stays."""
+
+    async def publish(self, channel: str, change: Change) -> Position:
+        self._head = Position("rehearsal", self._head.offset + change.span)
+        self._channel.deliver(self._head, change)
+        return self._head
+
+
+class _Ear:
+    """A writer that is never full, and hears events."""
+
+    buffered = 0
+    full = False
+
+    def __init__(self) -> None:
+        self._heard = b""
+
+    def framing(self, kind: str, /) -> Framing:
+        return _plain
+
+    def write(self, data: bytes, /) -> None:
+        self._heard += data
+
+    def on_flow(self, full: Callable[[], None], drained: Callable[[], None], /) -> None:
+        """It is never full."""
+
+    def close(self, code: int, reason: str, /) -> None:
+        """Nobody closes it."""
+
+    def take(self) -> list[dict[str, Json]]:
+        events = [json.loads(line) for line in self._heard.splitlines()]
+        self._heard = b""
+        return [{name: value for name, value in event.items() if name != "id"} for event in events]
+
+
+def _plain(payload: bytes) -> bytes:
+    return payload
+
+
+def _ended(disconnect: Disconnect) -> None:
+    """A rehearsal's subscriber is never sent away but by a refusal, which `look` tells."""

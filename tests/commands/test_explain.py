@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.commands.explain import explained
+from gateway.commands.rehearsal import ask, source_of
+from gateway.core.identity import Identity
+from gateway.plugin import Publisher, Request, Share, Target
+from gateway.testing.clock import ManualClock
+from tests.commands.played import settings
+
+SECRET = (b"authorization", b"Bearer sekrit")
+
+
+def lines(folder: Path, url: str, *headers: tuple[bytes, bytes]) -> dict[str, str]:
+    config = settings(folder)
+    asked = ask(config, url, headers)
+    source = source_of(asked, {}, ManualClock()) if asked.route.live else None
+    return dict(explained(config, asked, source))
+
+
+def test_a_live_route(tmp_path: Path) -> None:
+    said = lines(tmp_path, "/api/shirts?token=abc&x=1", SECRET)
+    assert said["route"] == "/api/shirts: /api/shirts (any method)"
+    assert said["upstream"] == "shop: http://127.0.0.1:9000/v1/api/shirts?token=REDACTED&x=1"
+    assert said["sent"] == "accept, authorization"
+    assert "authorization header" in said["shared by"]
+    assert "cookie header" in said["shared by"]
+    assert "sekrit" not in str(said)
+
+
+def test_the_channel_is_told_by_a_hash(tmp_path: Path) -> None:
+    one, same = lines(tmp_path, "/api/shirts", SECRET), lines(tmp_path, "/api/shirts", SECRET, (b"x-other", b"1"))
+    other = lines(tmp_path, "/api/shirts", (b"authorization", b"other"))
+    assert one["channel"] == same["channel"] != other["channel"]
+    assert one["channel"] != lines(tmp_path, "/api/shirts?a", SECRET)["channel"]
+
+
+def test_a_channel_for_everyone(tmp_path: Path) -> None:
+    said = lines(tmp_path, "/api/shirts/7", SECRET)
+    assert said["parameter"] == "id = 7"
+    assert said["route"].endswith("(GET,HEAD)")
+    assert "authorization" not in said["shared by"]
+
+
+def test_a_route_that_is_not_live(tmp_path: Path) -> None:
+    assert lines(tmp_path, "/x")["live"].startswith("no:")
+
+
+class ByTenant:
+    def share(self, request: Request) -> Share:
+        assert request.identity is not None
+        return Share(key=str(request.identity.claims["tenant"]).encode(), headers=[])
+
+    async def follow(self, target: Target, publish: Publisher) -> None: ...
+
+
+@pytest.mark.parametrize("tenant", ["a", 7])
+def test_claims_that_decide(tmp_path: Path, tenant: str | int) -> None:
+    config = settings(tmp_path)
+    identity = Identity(subject="ada", claims={"sub": "ada", "tenant": tenant})
+    said = dict(explained(config, ask(config, "/api/shirts", (), identity), ByTenant()))
+    assert said["shared by"] == "all clients of this URL with the same claim tenant"
+    assert said["sent"] == "nothing of the client's"
