@@ -106,7 +106,7 @@ class Application:
             for name, auth in settings.auth.items()
         }
         self._gates = gates(settings.routes, authenticators, self.stats)
-        self._live_routes = live_routes(settings.routes, sources, self._upstreams)
+        self._live_routes = live_routes(settings.routes, sources, self._upstreams, settings.upstreams)
         transports = cast("dict[str, Transport]", make_all("transports", context, settings.transports))
         self._live = Live(
             Parts(
@@ -117,7 +117,7 @@ class Application:
                 stats=self.stats,
                 access=self.access,
                 refuse=self._refuse,
-                max_channels=settings.limits.channels,
+                limits=settings.limits,
             )
         )
         self._table = RouteTable(settings.routes)

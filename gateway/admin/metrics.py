@@ -204,6 +204,24 @@ def _sources(routes: dict[Labels, RouteStats]) -> Iterator[Metric]:
         ROUTE,
         _one(routes, lambda route: route.poll_seconds),
     )
+    yield _histogram(
+        "tidegate_source_poll_pause_seconds",
+        "The pause before the next look at the backend: the interval in force, or the backoff after failures.",
+        ROUTE,
+        _one(routes, lambda route: route.pause_seconds),
+    )
+    yield _counter(
+        "tidegate_source_incidents",
+        "What an operator should know of a backend, by what it was.",
+        ("route", "incident"),
+        _each(routes, lambda route: route.incidents),
+    )
+    yield _gauge(
+        "tidegate_source_staleness_seconds",
+        "Since when the backend has not confirmed a state, for the channel where that is longest.",
+        ROUTE,
+        _one(routes, lambda route: route.staleness),
+    )
     yield _counter(
         "tidegate_source_refreshes",
         "Resources that a client's write may have changed: looked at at once (asked), or followed by nobody.",

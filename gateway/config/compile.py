@@ -116,6 +116,7 @@ def _upstream(name: str, upstream: Upstream, tree: Tree) -> settings.UpstreamSet
         host_header=upstream.host,
         timeouts=settings.Timeouts(**dict(upstream.timeouts)),
         pool=settings.Pool(**dict(upstream.pool)),
+        polls=settings.Polls(**dict(upstream.polls)),
         tls=_upstream_tls(name, upstream, tree),
     )
 

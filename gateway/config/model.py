@@ -98,6 +98,10 @@ class Limits(Section):
     """bytes from one WebSocket client; as many, and one message, may come at once"""
     channels: Count = 10_000
     """channels at once: one for each live URL and set of credentials that somebody follows"""
+    channels_per_route: Count = 10_000
+    """of them, on one route"""
+    channels_per_client: Count = 1_000
+    """of them, followed with one identity or one set of credentials; clients without any are not told apart"""
 
 
 class Timeouts(Section):
@@ -114,6 +118,13 @@ class Pool(Section):
     """connections to this upstream at once; further requests wait"""
     idle: Annotated[int, Field(ge=0, le=1_000_000_000)] = 32
     """connections kept open while nothing uses them"""
+
+
+class Polls(Section):
+    concurrency: Count = 64
+    """polls at once: half of the pool's connections, so that clients' requests find one"""
+    rate: Count | None = None
+    """polls a second; without it, as many as intervals make"""
 
 
 class UpstreamTls(Section):
@@ -136,6 +147,8 @@ class Upstream(Section):
     """how long to wait"""
     pool: Pool = Pool()
     """connections to keep"""
+    polls: Polls = Polls()
+    """what the polls of all channels together may take"""
     tls: UpstreamTls | None = None
     """for https: whom to trust and who to be"""
 

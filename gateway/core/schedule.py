@@ -21,19 +21,32 @@ _FEWEST_TO_SWEEP = 64
 
 
 class Lane:
-    """What shares one backend: at most `slots` looks at once, and none before `held_until`."""
+    """What shares one backend: at most `slots` looks at once and `rate` a second, and none before `held_until`."""
 
-    __slots__ = ("held_until", "regular", "running", "slots", "urgent")
+    __slots__ = ("held_until", "rate", "regular", "running", "slots", "spent_until", "urgent")
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, rate: int | None = None) -> None:
         self.slots = slots
+        self.rate = rate
         self.running = 0
         self.held_until = 0.0
+        self.spent_until = 0.0  # the looks begun so far are what the rate allows up to then
         self.urgent: deque[Entry] = deque()
         self.regular: deque[Entry] = deque()
 
     def __repr__(self) -> str:
         return f"<Lane {self.running} of {self.slots} running, {len(self.urgent)} + {len(self.regular)} ready>"
+
+    @property
+    def free_at(self) -> float:
+        """When the next look may begin; a second's worth may begin at once after a quiet time."""
+        return max(self.held_until, self.spent_until - 1.0)
+
+    def spend(self, now: float) -> None:
+        """One look begins."""
+        self.running += 1
+        if self.rate is not None:
+            self.spent_until = max(self.spent_until, now) + 1.0 / self.rate
 
 
 class Entry:
@@ -123,7 +136,7 @@ class Schedule(Generic[E]):
         heap = self._heap
         while heap and not _is_current(heap[0]):
             heapq.heappop(heap)
-        times = [lane.held_until for lane in self._queued if lane.running < lane.slots]
+        times = [lane.free_at for lane in self._queued if lane.running < lane.slots]
         if heap:
             times.append(heap[0][0])
         return min(times, default=None)
@@ -135,9 +148,7 @@ class Schedule(Generic[E]):
         self._queued[lane] = None
 
     def _begin(self, lane: Lane, now: float) -> Iterator[E]:
-        if now < lane.held_until:
-            return
-        while lane.running < lane.slots:
+        while lane.running < lane.slots and lane.free_at <= now:
             queue = lane.urgent or lane.regular
             if not queue:
                 del self._queued[lane]
@@ -145,7 +156,7 @@ class Schedule(Generic[E]):
             entry: E = queue.popleft()  # type: ignore[assignment]  # a lane holds what this schedule put in
             if entry.state == "ready":
                 entry.state = "running"
-                lane.running += 1
+                lane.spend(now)
                 yield entry
 
 

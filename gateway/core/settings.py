@@ -65,6 +65,8 @@ class Limits:
     messages_per_second: int = 1000
     bytes_per_second: int = 1024 * 1024
     channels: int = 10_000
+    channels_per_route: int = 10_000
+    channels_per_client: int = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,14 @@ class Pool:
 
     max: int = 128
     idle: int = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polls:
+    """All looks at one backend together: `concurrency` at once, and `rate` a second (None: as many as there are)."""
+
+    concurrency: int = 64
+    rate: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +114,7 @@ class UpstreamSettings:
     host_header: str = "preserve"
     timeouts: Timeouts = field(default_factory=Timeouts)
     pool: Pool = field(default_factory=Pool)
+    polls: Polls = field(default_factory=Polls)
     tls: UpstreamTls = field(default_factory=UpstreamTls)
 
 

@@ -15,6 +15,7 @@ from gateway.core.asgi import Receive, Scope, Send
 from gateway.core.codes import INTERNAL, RESTART, Disconnect
 from gateway.core.cors import SHARING
 from gateway.core.http import Request
+from gateway.core.settings import Limits
 from gateway.core.stats import Stats, StreamStats
 from gateway.errors import ClientError
 from gateway.live.channels import SWEEP, Channels, LiveRoute
@@ -37,7 +38,7 @@ class Parts:
     stats: Stats
     access: AccessLog
     refuse: Callable[[Scope, Send, ClientError], Awaitable[None]]
-    max_channels: int
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Live:
         self._parts = parts
         self._supervisor = Supervisor()
         self._pumps = Supervisor()
-        self._channels = Channels(parts.broker, parts.stats, parts.clock, parts.max_channels, self._supervisor)
+        self._channels = Channels(parts.broker, parts.stats, parts.clock, parts.limits, self._supervisor)
         self._count = 0
         self._closing = False
 

@@ -30,7 +30,8 @@ class Channel:
     """One stream of events.
 
     `ready` is set once there is a state, a failure to tell of, or a refusal; `users` counts those who hold it;
-    each of `ends` is called when it ends before its user has left.
+    each of `ends` is called when it ends before its user has left; `confirmed_at` is when the backend last said that
+    the state is as it is here, on the clock's monotonic time.
     """
 
     def __init__(self, name: str, route: str, settings: LiveSettings, stats: RouteStats, clock: Clock) -> None:
@@ -42,6 +43,7 @@ class Channel:
         self.users = 0
         self.ends: set[Callable[[Disconnect], None]] = set()
         self.stats = stats
+        self.confirmed_at: float | None = None
         self._clock = clock
         self._feed = Feed(Log(settings.log, Position("", 0)), settings.slow)
         self._groups: dict[tuple[Encoding, Mode, Framing], Group] = {}

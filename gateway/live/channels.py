@@ -1,21 +1,22 @@
 """Finds or starts the channel that a request's subscribers share, and ends it a while after the last has left.
 
 A channel belongs to one route, one target and one share key, so data never crosses between clients that the
-backend would answer differently. The table is bounded: beyond `limits.channels` a request is refused, so that
+backend would answer differently. The table is bounded: beyond the `limits` a request is refused, so that
 nobody can make the gateway hammer the backend by inventing query strings.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 
 from gateway.core.codes import Disconnect
 from gateway.core.http import Request
 from gateway.core.route import decode_path
-from gateway.core.settings import LiveSettings, Route
+from gateway.core.settings import Limits, LiveSettings, Polls, Route, UpstreamSettings
 from gateway.core.stats import Stats
 from gateway.errors import ClientError
 from gateway.live.channel import Channel
@@ -30,12 +31,18 @@ SWEEP = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveRoute:
-    """A live route with what serves it."""
+    """A live route with what serves it.
+
+    `polls` bounds the looks at its upstream; `preserve_host`: the backend is sent the client's own Host, and may
+    answer by it.
+    """
 
     route: Route
     settings: LiveSettings
     source: AnySource
     upstream: Upstream
+    polls: Polls = field(default_factory=Polls)
+    preserve_host: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -44,6 +51,7 @@ class _Running:
 
     channel: Channel
     place: tuple[str, str]
+    who: bytes
     stop: Callable[[], object]
     looking: Looking | None
     idle_since: float | None = None
@@ -53,15 +61,16 @@ class _Running:
 class Channels:
     """All channels of this node."""
 
-    def __init__(self, broker: Broker, stats: Stats, clock: Clock, limit: int, supervisor: Supervisor) -> None:
+    def __init__(self, broker: Broker, stats: Stats, clock: Clock, limits: Limits, supervisor: Supervisor) -> None:
         self._broker = broker
         self._stats = stats
         self._clock = clock
-        self._limit = limit
+        self._limits = limits
         self._supervisor = supervisor
         self._looks = Looks(clock, supervisor)
         self._running: dict[str, _Running] = {}
         self._places: dict[tuple[str, str], set[_Running]] = {}  # by route and path
+        self._followed = Counter[bytes]()  # channels by who follows them
 
     def __len__(self) -> int:
         return len(self._running)
@@ -72,9 +81,14 @@ class Channels:
         Each call must be matched by one of `release`.
         """
         share = live.source.share(request)
-        name = f"{live.route.name} {request.target.decode('latin-1')} {share.key.hex()}"
+        host = request.header(b"host") if live.preserve_host else None
+        at = b"" if host is None else host.lower()
+        name = f"{live.route.name} {at.decode('latin-1')}{request.target.decode('latin-1')} {share.key.hex()}"
         running = self._running.get(name)
         if running is None:
+            self._make_room(live, share)
+            if host is not None:
+                share = replace(share, headers=[(b"host", at), *share.headers])
             running = self._running[name] = self._start(name, live, request.target, share)
         running.idle_since = None
         running.channel.users += 1
@@ -103,8 +117,11 @@ class Channels:
     def sweep(self) -> None:
         """Upkeep of every channel; ends those that have lingered long enough."""
         now = self._clock.monotonic()
+        oldest = dict.fromkeys(self._stats.routes, 0.0)
         for name, running in tuple(self._running.items()):
-            settings = running.channel.settings
+            channel, settings = running.channel, running.channel.settings
+            if channel.confirmed_at is not None:
+                oldest[channel.route] = max(oldest[channel.route], now - channel.confirmed_at)
             if running.idle_since is not None and now - running.idle_since >= settings.linger:
                 self._forget(name, running.channel)
                 continue
@@ -112,6 +129,8 @@ class Channels:
             if due:
                 running.next_heartbeat = now + settings.heartbeat
             running.channel.sweep(heartbeat=due)
+        for route, age in oldest.items():
+            self._stats.routes[route].staleness = age
 
     def end(self, disconnect: Disconnect) -> None:
         """Send every subscriber away."""
@@ -119,9 +138,6 @@ class Channels:
             running.channel.end(disconnect)
 
     def _start(self, name: str, live: LiveRoute, target: bytes, share: Share) -> _Running:
-        if len(self._running) >= self._limit:
-            detail = f"the gateway already follows {self._limit} resources, its limit; try again later"
-            raise ClientError(429, "too_many_channels", detail).with_headers((b"retry-after", b"30"))
         stats = self._stats.routes[live.route.name]
         stats.channels += 1
         channel = Channel(name, live.route.name, live.settings, stats, self._clock)
@@ -129,23 +145,39 @@ class Channels:
         publisher = ChannelPublisher(channel, self._broker, stats, self._clock)
         phase = (int.from_bytes(sha256(name.encode()).digest()[:4], "big") + 1) / 2**32
         followed = Target(target=target, headers=share.headers, upstream=live.upstream, phase=phase)
-        running = self._fill(live, followed, publisher)
+        running = self._fill(live, followed, publisher, share.who)
+        self._followed[share.who] += 1
         running.next_heartbeat = self._clock.monotonic() + live.settings.heartbeat
         self._places.setdefault(running.place, set()).add(running)
         return running
 
-    def _fill(self, live: LiveRoute, target: Target, publisher: ChannelPublisher) -> _Running:
+    def _make_room(self, live: LiveRoute, share: Share) -> None:
+        """Raise ClientError 429 where there are as many channels as there may be."""
+        limits, theirs = self._limits, self._followed[share.who] if share.who else 0
+        here = self._stats.routes[live.route.name].channels
+        if len(self._running) >= limits.channels:
+            detail = f"the gateway already follows {limits.channels} resources, its limit; try again later"
+        elif here >= limits.channels_per_route:
+            detail = f"the gateway already follows {here} resources of this route, its limit; try again later"
+        elif theirs >= limits.channels_per_client:
+            detail = f"you already follow {theirs} resources, the limit for one client"
+        else:
+            return
+        raise ClientError(429, "too_many_channels", detail).with_headers((b"retry-after", b"30"))
+
+    def _fill(self, live: LiveRoute, target: Target, publisher: ChannelPublisher, who: bytes) -> _Running:
         channel = publisher.channel
         place = live.route.name, _path(target.target)
         source = live.source
         if isinstance(source, WatchingSource):
             watch = source.watch(target, publisher)
             ended = partial(self._forget, channel.name, channel)
-            looking = self._looks.start(live.upstream.name, watch, publisher, ended)
-            return _Running(channel, place, partial(self._looks.stop, looking), looking)
+            lane = self._looks.lane(live.upstream.name, live.polls)
+            looking = self._looks.start(lane, watch, publisher, ended)
+            return _Running(channel, place, who, partial(self._looks.stop, looking), looking)
         work = self._run(source, target, publisher)
         task = self._supervisor.start(work, f"source of route {live.route.name}")
-        return _Running(channel, place, task.cancel, None)
+        return _Running(channel, place, who, task.cancel, None)
 
     async def _run(self, source: Source, target: Target, publisher: ChannelPublisher) -> None:
         await follow(source, target, publisher)
@@ -159,6 +191,9 @@ class Channels:
             there.discard(running)
             if not there:
                 del self._places[running.place]
+            self._followed[running.who] -= 1
+            if not self._followed[running.who]:
+                del self._followed[running.who]
             running.stop()
             self._broker.detach(name)
             channel.forget()
@@ -170,12 +205,20 @@ def _path(target: bytes) -> str:
 
 
 def live_routes(
-    routes: tuple[Route, ...], sources: Mapping[str, AnySource], upstreams: Mapping[str, Upstream]
+    routes: tuple[Route, ...],
+    sources: Mapping[str, AnySource],
+    upstreams: Mapping[str, Upstream],
+    settings: Mapping[str, UpstreamSettings],
 ) -> dict[str, LiveRoute]:
-    """The live ones among `routes` by name; `sources` are by route name, `upstreams` by their own."""
+    """The live ones among `routes` by name; `sources` too, `upstreams` and their `settings` by their own."""
     return {
         route.name: LiveRoute(
-            route=route, settings=route.live, source=sources[route.name], upstream=upstreams[route.upstream]
+            route=route,
+            settings=route.live,
+            source=sources[route.name],
+            upstream=upstreams[route.upstream],
+            polls=settings[route.upstream].polls,
+            preserve_host=settings[route.upstream].host_header == "preserve",
         )
         for route in routes
         if route.live is not None

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from gateway.core.pace import backoff
 from gateway.core.schedule import Entry, Lane, Schedule
+from gateway.core.settings import Polls
 from gateway.live.publisher import FIRST_PAUSE, LONGEST_PAUSE, ChannelPublisher
 from gateway.live.supervisor import Supervisor
 from gateway.plugin import Again, Clock, Refused, Status, Watch
@@ -20,9 +21,6 @@ _log = logging.getLogger("tidegate.live")
 
 # The timer waits at least so long, in seconds, so that a thousand looks a second share a hundred wake-ups.
 _TICK = 0.01
-
-# Looks at one upstream at once: half of the connections of its pool (128), so that clients' requests find one.
-SLOTS = 64
 
 
 class Looking(Entry):
@@ -54,11 +52,15 @@ class Looks:
     def __repr__(self) -> str:
         return f"<Looks {self._schedule!r}>"
 
-    def start(self, upstream: str, watch: Watch, publisher: ChannelPublisher, ended: Callable[[], None]) -> Looking:
-        """Look at a channel, at once and from then on, in turn with the others of its upstream."""
+    def lane(self, upstream: str, polls: Polls) -> Lane:
+        """What the looks at one upstream share."""
         lane = self._lanes.get(upstream)
         if lane is None:
-            lane = self._lanes[upstream] = Lane(SLOTS)
+            lane = self._lanes[upstream] = Lane(polls.concurrency, polls.rate)
+        return lane
+
+    def start(self, lane: Lane, watch: Watch, publisher: ChannelPublisher, ended: Callable[[], None]) -> Looking:
+        """Look at a channel, at once and from then on, in turn with the others of its lane."""
         looking = Looking(lane, watch, publisher, ended)
         self._schedule.add(looking)
         self._tick()
@@ -109,6 +111,7 @@ class Looks:
         except Exception:
             again = Again(self._crashed(looking))
         looking.task = None
+        looking.publisher.stats.pause_seconds.observe(again.pause)
         self._schedule.finished(looking, self._clock.monotonic(), again.pause, again.hold)
         self._tick()
 

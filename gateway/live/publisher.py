@@ -19,7 +19,7 @@ from gateway.core.pace import backoff
 from gateway.core.select import select
 from gateway.core.stats import RouteStats
 from gateway.live.channel import Channel
-from gateway.plugin import Broker, Clock, PollResult, Refused, Source, Status, Target
+from gateway.plugin import Broker, Clock, Incident, PollResult, Refused, Source, Status, Target
 
 _log = logging.getLogger("tidegate.live")
 
@@ -108,6 +108,11 @@ class ChannelPublisher:
     def polled(self, result: PollResult, seconds: float) -> None:
         self.stats.polls[result] += 1
         self.stats.poll_seconds.observe(seconds)
+        if result not in ("error", "refused"):
+            self.channel.confirmed_at = self.clock.monotonic()
+
+    def met(self, incident: Incident) -> None:
+        self.stats.incidents[incident] += 1
 
 
 def _joined(one: Json, two: Json) -> Json:

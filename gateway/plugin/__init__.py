@@ -32,6 +32,7 @@ from gateway.plugin.registry import (
 from gateway.plugin.source import (
     Again,
     AnySource,
+    Incident,
     PollResult,
     Publisher,
     Refused,
@@ -75,6 +76,7 @@ __all__ = [
     "Header",
     "Headers",
     "Identity",
+    "Incident",
     "Informational",
     "Json",
     "Names",

@@ -12,6 +12,7 @@ from gateway.core.http import Request
 from gateway.plugin.upstream import Upstream
 
 PollResult = Literal["changed", "unchanged", "not_modified", "error", "refused"]
+Incident = Literal["validator_distrusted"]
 
 
 class Refused(Exception):
@@ -32,11 +33,13 @@ class Share:
     """Who may share one channel: subscribers with equal `key` see the same data.
 
     `key` must hold, hashed, everything about a client that can change the answer; `headers` go upstream
-    in its name. Neither is ever logged.
+    in its name. Neither is ever logged. `who` is whose channels are counted together, so that nobody follows too
+    many; empty for clients that cannot be told apart.
     """
 
     key: bytes
     headers: Headers
+    who: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +99,9 @@ class Publisher(Protocol):
 
     def polled(self, result: PollResult, seconds: float) -> None:
         """Count one look at the backend."""
+
+    def met(self, incident: Incident) -> None:
+        """Count something that an operator should know of the backend."""
 
 
 class Again(NamedTuple):

@@ -14,7 +14,7 @@ from gateway.core.access import NoAccessLog
 from gateway.core.asgi import Framing, Headers, Message, Scope, Send
 from gateway.core.event import Json
 from gateway.core.route import parse_template
-from gateway.core.settings import Items, LiveSettings, LogLimits, PluginUse, Route, SlowPolicy
+from gateway.core.settings import Items, Limits, LiveSettings, LogLimits, PluginUse, Route, SlowPolicy
 from gateway.core.stats import Stats
 from gateway.errors import ClientError
 from gateway.live.app import Live, Parts
@@ -159,7 +159,7 @@ class Stage:
                 stats=self.stats,
                 access=NoAccessLog(),
                 refuse=self._refuse,
-                max_channels=10,
+                limits=Limits(channels=10),
             )
         )
 

@@ -74,11 +74,11 @@ def test_get_brings_head(tmp_path: Path) -> None:
 
 
 def test_live_defaults(tmp_path: Path) -> None:
-    live = route(tmp_path, "live: {poll: {interval: 3s}}").live
+    live = route(tmp_path, "live: {poll: {tolerate: 3}}").live
     assert live is not None
     assert live == settings.LiveSettings(source=live.source)
     assert live.source.name == "poll"
-    assert getattr(live.source.options, "interval", None) == 3.0
+    assert getattr(live.source.options, "tolerate", None) == 3
 
 
 def test_items_are_the_first_mode_where_there_are_items(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from gateway.core.access import StreamEnd
 from gateway.core.asgi import Message, Scope, Send
 from gateway.core.event import Json
 from gateway.core.route import parse_template
-from gateway.core.settings import Items, LiveSettings, PluginUse, Route
+from gateway.core.settings import Items, Limits, LiveSettings, PluginUse, Route
 from gateway.core.stats import Stats
 from gateway.errors import ClientError
 from gateway.live.app import Live, Parts
@@ -130,7 +130,7 @@ class Scene:
                 stats=self.stats,
                 access=self.access,
                 refuse=self._refuse,
-                max_channels=3,
+                limits=Limits(channels=3, channels_per_route=3, channels_per_client=2),
             )
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.core.settings import Polls, UpstreamSettings
 from gateway.live.channels import live_routes
 from gateway.testing.source import turn
 from tests.live.scene import Scene
@@ -31,7 +32,12 @@ async def test_a_client_that_gives_up_before_the_first_word_starts_the_linger(sc
     assert "channels=0" in repr(scene.live)
 
 
+SHOP = UpstreamSettings(name="shop", scheme="http", host="shop", port=80, polls=Polls(concurrency=3, rate=7))
+
+
 async def test_only_live_routes_are_taken(scene: Scene) -> None:
     route = scene.route.route
-    found = live_routes((route,), {"shirts": scene.source}, {"shop": scene.route.upstream})
+    found = live_routes((route,), {"shirts": scene.source}, {"shop": scene.route.upstream}, {"shop": SHOP})
     assert found["shirts"].settings is route.live
+    assert found["shirts"].preserve_host
+    assert found["shirts"].polls == Polls(concurrency=3, rate=7)

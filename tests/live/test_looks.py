@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 
+from gateway.core.settings import Polls
+from gateway.errors import ClientError
 from gateway.live.channels import LiveRoute
 from gateway.plugin import Again, Publisher, Refused, Request, Share, Status, Target, Watch
 from gateway.testing.source import turn
@@ -39,7 +42,8 @@ class LookingSource:
         self.targets: list[Target] = []
 
     def share(self, request: Request) -> Share:
-        return Share(key=request.header(b"authorization") or b"", headers=[])
+        key = request.header(b"authorization") or b""
+        return Share(key=key, headers=[], who=key[:1])
 
     def watch(self, target: Target, publish: Publisher) -> Watch:
         self.targets.append(target)
@@ -200,3 +204,73 @@ async def test_nothing_is_left_when_the_gateway_stops(scene: Scene, source: Look
     await scene.live.close()
     await turn()
     assert not [task for task in asyncio.all_tasks() if "look" in task.get_name()]
+
+
+async def test_a_rate_is_shared_by_all(scene: Scene, source: LookingSource) -> None:
+    scene.route = replace(scene.route, polls=Polls(concurrency=9, rate=1))
+    for token in "abc":
+        await scene.open(token=token)
+    assert [len(watch.looks) for watch in source.watches] == [1, 1, 0], "a second's worth, and one"
+    for _ in range(2):
+        scene.clock.advance(0.5)
+        await turn()
+    assert [len(watch.looks) for watch in source.watches] == [1, 1, 1]
+
+
+async def test_one_client_follows_no_more_than_its_share(scene: Scene, source: LookingSource) -> None:
+    for query in ("a=1", "a=2"):
+        await scene.open(token="m", query=query)
+    with pytest.raises(ClientError, match="you already follow 2 resources") as caught:
+        await scene.open(token="m", query="a=3")
+    assert (caught.value.status, caught.value.code) == (429, "too_many_channels")
+    await scene.open(token="m", query="a=1")
+    await scene.open(token="n")
+    await source.watches[0].fail(Refused(404))
+    assert len(source.watches) == 3
+
+
+async def test_clients_that_cannot_be_told_apart_are_not_counted_together(scene: Scene, source: LookingSource) -> None:
+    for query in ("a=1", "a=2", "a=3"):
+        await scene.open(query=query)
+    with pytest.raises(ClientError, match="the gateway already follows 3"):
+        await scene.open(query="a=4")
+
+
+async def test_a_route_has_its_share(scene: Scene, source: LookingSource) -> None:
+    scene.live._channels._limits = replace(scene.live._channels._limits, channels=99)
+    for token in "abc":
+        await scene.open(token=token)
+    with pytest.raises(ClientError, match="3 resources of this route"):
+        await scene.open(token="d")
+
+
+async def test_hosts_that_the_backend_is_sent_keep_channels_apart(scene: Scene, source: LookingSource) -> None:
+    share = source.share
+    hosts = iter([b"A.example", b"a.example", b"b.example"])
+
+    def hosted(request: Request) -> Share:
+        object.__setattr__(request, "headers", (*request.headers, (b"host", next(hosts))))
+        return share(request)
+
+    source.share = hosted  # type: ignore[method-assign]
+    scene.route = replace(scene.route, preserve_host=True)
+    for _ in range(3):
+        await scene.open()
+    assert [target.headers for target in source.targets] == [[(b"host", b"a.example")], [(b"host", b"b.example")]]
+
+
+async def test_how_old_the_oldest_state_is(scene: Scene, source: LookingSource) -> None:
+    await scene.open()
+    source.watches[0].publish.polled("unchanged", 0.1)
+    scene.clock.advance(1)
+    await turn()
+    source.watches[0].publish.polled("error", 0.1)
+    source.watches[0].publish.met("validator_distrusted")
+    for _ in range(4):
+        scene.clock.advance(1)
+        await turn()
+    stats = scene.stats.routes["shirts"]
+    assert stats.staleness == 5.0
+    assert stats.incidents == {"validator_distrusted": 1}
+    await source.watches[0].end(pause=2.0)
+    assert stats.pause_seconds.total == 2.0

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
-from gateway.plugin import Answer, Headers, Json, Refused, parse_retry_after
+from gateway.plugin import Answer, Headers, Json, Refused
+from gateway_plugins.sources.poll_hints import retry_after
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -25,11 +26,11 @@ _UNFIT = "the backend's answer is not usable: "
 class Failed(Exception):
     """A poll that brought no state. `retry_after` is what the backend asks for, in seconds."""
 
-    def __init__(self, reason: str, status: int | None = None, retry_after: float | None = None) -> None:
+    def __init__(self, reason: str, status: int | None = None, wait: float | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.status = status
-        self.retry_after = retry_after
+        self.retry_after = wait
 
 
 class Validators(NamedTuple):
@@ -71,7 +72,7 @@ def judge(answer: Answer, *, conditional: bool, has_state: bool, now: float) -> 
         return False
     if status in (401, 403) or (status in (404, 410) and not has_state):
         raise Refused(status, [header for header in answer.headers if header[0].lower() == b"www-authenticate"])
-    raise Failed(_why(status), status, _retry_after(answer, now) if status in (429, 503) else None)
+    raise Failed(_why(status), status, retry_after(answer.headers, now) if status in (429, 503) else None)
 
 
 def validators_of(headers: tuple[tuple[bytes, bytes], ...]) -> Validators:
@@ -108,11 +109,6 @@ def _why(status: int) -> str:
     if 300 <= status < 400:
         return f"the backend answered {status}: redirects are not followed"
     return f"the backend answered {status}"
-
-
-def _retry_after(answer: Answer, now: float) -> float | None:
-    value = _header(answer, b"retry-after")
-    return parse_retry_after(value, now) if value else None
 
 
 def _header(answer: Answer, name: bytes) -> bytes:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from gateway.plugin import (
     Again,
     Answer,
     Clock,
+    Headers,
     Json,
     PollResult,
     Publisher,
@@ -20,12 +22,12 @@ from gateway.plugin import (
     Status,
     Target,
     UpstreamError,
-    backoff,
-    jittered,
-    rest,
 )
 from gateway_plugins.sources.poll_answer import Failed, Reading, is_heavy, judge, read, validators_of
+from gateway_plugins.sources.poll_hints import NONE, hints_of
 from gateway_plugins.sources.poll_memory import Memory
+from gateway_plugins.sources.poll_options import Conditional
+from gateway_plugins.sources.poll_tempo import Pace, Tempo
 
 # Parsing this much takes about 2 ms, as long as an event loop should be kept from its clients.
 _OFF_LOOP = 256 * 1024
@@ -39,44 +41,36 @@ _UNREACHED = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """Seconds, but for `jitter` (a fraction) and `tolerate` (failures that are not spoken of)."""
-
-    interval: float
-    jitter: float
-    tolerate: int
-    max_backoff: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What all channels of a source poll with."""
+    """What all channels of a source poll with.
+
+    `deadline` makes what bounds one poll in time; `own` says that the credentials are the gateway's, so that what
+    the backend says of its limits holds for all channels.
+    """
 
     clock: Clock
     decode: Callable[[bytes], Json]
     max_body: int
+    conditional: Conditional
+    deadline: Callable[[], AbstractAsyncContextManager[object]]
+    own: bool
 
 
 class PolledChannel:
     """The `Watch` of one target."""
 
     def __init__(self, pace: Pace, tools: Tools, target: Target, publish: Publisher) -> None:
-        self._pace = pace
         self._clock = tools.clock
         self._tools = tools
         self._target = target
         self._publish = publish
         self._headers = [*target.headers, (b"accept-encoding", b"identity")]
-        self._memory = Memory()
-        self._failures = 0
+        self._tempo = Tempo(pace, target.phase)
+        self._memory = Memory(tools.conditional.max_304, tools.conditional.ttl, trusted=tools.conditional.etag)
+        self._hints = NONE
         self._known_ok = False
-        self._first = True
 
     async def look(self) -> Again:
-        return Again(await self._poll())
-
-    async def _poll(self) -> float:
-        """One look at the backend; returns the pause until the next."""
         clock, publish = self._clock, self._publish
         started = clock.monotonic()
         try:
@@ -85,33 +79,39 @@ class PolledChannel:
             publish.polled("refused", clock.monotonic() - started)
             raise
         except Failed as failure:
-            elapsed = clock.monotonic() - started
-            publish.polled("error", elapsed)
-            return self._failed(failure, elapsed)
-        elapsed = clock.monotonic() - started
-        publish.polled(result, elapsed)
-        self._succeeded()
-        if self._first:
-            self._first = False
-            # channels that began together, after a restart say, are spread over the interval
-            return max(self._regular(elapsed) * self._target.phase, self._pace.interval / 10)
-        return self._regular(elapsed)
+            took = clock.monotonic() - started
+            publish.polled("error", took)
+            return self._failed(failure, took)
+        took = clock.monotonic() - started
+        publish.polled(result, took)
+        if not self._known_ok:
+            self._known_ok = True
+            publish.status(Status(state="ok"))
+        hints = self._hints
+        pause = self._tempo.succeeded(changed=result == "changed", took=took, hints=hints, random=clock.random())
+        return Again(pause, self._hold(hints.exhausted))
 
     async def _look(self, now: float) -> PollResult:
         conditions = self._memory.conditions(now)
-        target = self._target
-        try:
-            answer = await target.upstream.fetch(
-                "GET", target.target, self._headers + conditions, max_body=self._tools.max_body
-            )
-        except UpstreamError as error:
-            raise Failed(_UNREACHED.get(error.code, "the backend failed")) from None
+        answer = await self._fetch(conditions)
         has_state, date = self._publish.has_state, self._clock.time()
         if not judge(answer, conditional=bool(conditions), has_state=has_state, now=date):
+            self._hints = hints_of(answer.headers, date)
             self._memory.not_modified()
             return "changed" if await self._publish.confirm() else "not_modified"
+        self._hints = hints_of(answer.headers, date)
         changed = await self._take(answer, now)
         return "changed" if changed else "unchanged"
+
+    async def _fetch(self, conditions: Headers) -> Answer:
+        target, headers = self._target, self._headers + conditions
+        try:
+            async with self._tools.deadline():
+                return await target.upstream.fetch("GET", target.target, headers, max_body=self._tools.max_body)
+        except TimeoutError:
+            raise Failed(_UNREACHED["upstream_timeout"]) from None
+        except UpstreamError as error:
+            raise Failed(_UNREACHED.get(error.code, "the backend failed")) from None
 
     async def _take(self, answer: Answer, now: float) -> bool:
         """Publish the state that an answer brings; says whether it is another than before."""
@@ -122,7 +122,8 @@ class PolledChannel:
                 changed = await self._publish.state(reading.document)
             except ValueError as error:
                 raise Failed(f"the backend's answer does not fit the route: {error}", answer.status) from None
-        self._memory.whole(reading.digest, validators_of(answer.headers), now, changed=changed)
+        if self._memory.whole(reading.digest, validators_of(answer.headers), now, changed=changed):
+            self._publish.met("validator_distrusted")
         return changed or (not reading.fresh and await self._publish.confirm())
 
     async def _read(self, answer: Answer) -> Reading:
@@ -131,18 +132,11 @@ class PolledChannel:
             return await asyncio.to_thread(read, answer, known, tools.max_body, tools.decode)
         return read(answer, known, tools.max_body, tools.decode)
 
-    def _succeeded(self) -> None:
-        self._failures = 0
-        if not self._known_ok:
-            self._known_ok = True
-            self._publish.status(Status(state="ok"))
-
-    def _failed(self, failure: Failed, elapsed: float) -> float:
-        self._failures += 1
+    def _failed(self, failure: Failed, took: float) -> Again:
         self._known_ok = False
-        pause = self._after_failure(failure, elapsed)
+        pause = self._tempo.failed(took=took, retry_after=failure.retry_after, random=self._clock.random())
         has_state = self._publish.has_state
-        if self._failures > self._pace.tolerate or not has_state:
+        if not (self._tempo.tolerated and has_state):
             self._publish.status(
                 Status(
                     state="stale" if has_state else "error",
@@ -151,22 +145,8 @@ class PolledChannel:
                     retry_in=pause,
                 )
             )
-        return pause
+        return Again(pause, self._hold(failure.retry_after and pause))
 
-    def _after_failure(self, failure: Failed, elapsed: float) -> float:
-        """Tolerated failures keep the pace; what the backend asks for goes first, within our own bounds.
-
-        No pause is shorter than the interval, even where that is longer than the longest backoff.
-        """
-        pace = self._pace
-        if failure.retry_after is not None:
-            # a little later than asked for, so that not everyone who was told so comes back at once
-            later = failure.retry_after * (1 + pace.jitter * self._clock.random())
-            return max(pace.interval, min(later, pace.max_backoff))
-        attempt = self._failures - pace.tolerate - 1
-        if attempt < 0:
-            return self._regular(elapsed)
-        return backoff(attempt, pace.interval, pace.max_backoff, self._clock.random())
-
-    def _regular(self, elapsed: float) -> float:
-        return rest(jittered(self._pace.interval, self._pace.jitter, self._clock.random()), elapsed)
+    def _hold(self, seconds: float | None) -> float:
+        """For how long the backend is left alone by all: a limit of one client's credentials is not everybody's."""
+        return min(seconds or 0.0, self._tempo.longest_pause) if self._tools.own else 0.0

@@ -10,21 +10,22 @@ from __future__ import annotations
 from gateway.plugin import Headers
 from gateway_plugins.sources.poll_answer import Validators
 
-# A whole answer this often costs 5 % of the backend's savings and bounds the harm of a stuck validator.
-MOST_NOT_MODIFIED = 20
-LONGEST_TRUST = 600.0
-
 
 class Memory:
-    """Made empty for a channel that is followed anew. `digest` is that of the last body that became the state."""
+    """Made empty for a channel that is followed anew. `digest` is that of the last body that became the state.
 
-    __slots__ = ("_conditions", "_not_modified", "_trusted", "_validators", "_whole_at", "digest")
+    The whole is asked for after `most` 304s in a row, and `ttl` seconds after it last came.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_conditions", "_most", "_not_modified", "_trusted", "_ttl", "_validators", "_whole_at", "digest")
+
+    def __init__(self, most: int, ttl: float, *, trusted: bool = True) -> None:
         self.digest: bytes | None = None
         self._validators = Validators()
         self._conditions: Headers = []
-        self._trusted = True
+        self._most = most
+        self._ttl = ttl
+        self._trusted = trusted
         self._not_modified = 0
         self._whole_at = 0.0
 
@@ -34,7 +35,7 @@ class Memory:
 
     def conditions(self, now: float) -> Headers:
         """The conditions of the next poll; none when it is time for the whole state."""
-        if self._not_modified >= MOST_NOT_MODIFIED or now - self._whole_at >= LONGEST_TRUST:
+        if self._not_modified >= self._most or now - self._whole_at >= self._ttl:
             return []
         return self._conditions
 
@@ -42,12 +43,17 @@ class Memory:
         """The backend says that nothing has changed."""
         self._not_modified += 1
 
-    def whole(self, digest: bytes, validators: Validators, now: float, *, changed: bool) -> None:
-        """The backend sent the whole state; `changed` tells whether it was another than before."""
-        if changed and validators.strongest is not None and validators.strongest == self._validators.strongest:
-            self._trusted = False
+    def whole(self, digest: bytes, validators: Validators, now: float, *, changed: bool) -> bool:
+        """The backend sent the whole state; `changed` tells whether it was another than before.
+
+        Says whether that shows a validator to be a lie, for the first time.
+        """
+        lied = changed and validators.strongest is not None and validators.strongest == self._validators.strongest
+        distrusted = lied and self._trusted
+        self._trusted = self._trusted and not lied
         self.digest = digest
         self._validators = validators
         self._conditions = validators.conditions() if self._trusted else []
         self._not_modified = 0
         self._whole_at = now
+        return distrusted

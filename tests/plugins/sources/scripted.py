@@ -9,11 +9,24 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from gateway.errors import UpstreamError
-from gateway.plugin import Answer, Codec, Context, Headers, Json, PollResult, Status, Target, Watch, WatchingSource
+from gateway.plugin import (
+    Answer,
+    Codec,
+    Context,
+    Headers,
+    Incident,
+    Json,
+    PollResult,
+    Status,
+    Target,
+    Watch,
+    WatchingSource,
+)
 from gateway.testing.clock import ManualClock
 from gateway_plugins.codecs.json import JsonOptions
 from gateway_plugins.codecs.json import plugin as json_plugin
-from gateway_plugins.sources.poll import PollOptions, plugin
+from gateway_plugins.sources.poll import plugin
+from gateway_plugins.sources.poll_options import PollOptions
 
 Reply: TypeAlias = "Answer | UpstreamError | Callable[[Headers], Answer]"
 
@@ -70,6 +83,7 @@ class Channel:
     documents: list[Json] = field(default_factory=list)
     told: list[Status] = field(default_factory=list)
     polls: list[tuple[PollResult, float]] = field(default_factory=list)
+    incidents: list[Incident] = field(default_factory=list)
     has_state: bool = False
     refuses: str = ""
     confirmed: int = 0
@@ -90,6 +104,9 @@ class Channel:
     def status(self, status: Status) -> None:
         if status.state != (self.told[-1].state if self.told else "ok"):
             self.told.append(status)
+
+    def met(self, incident: Incident) -> None:
+        self.incidents.append(incident)
 
     def polled(self, result: PollResult, seconds: float) -> None:
         self.polls.append((result, round(seconds, 6)))

@@ -11,7 +11,8 @@ from gateway.plugin import AnySource, Context, Headers, Request, Share
 from gateway.testing.clock import ManualClock
 from gateway_plugins.codecs.json import JsonOptions
 from gateway_plugins.codecs.json import plugin as json_plugin
-from gateway_plugins.sources.poll import PollOptions, plugin
+from gateway_plugins.sources.poll import plugin
+from gateway_plugins.sources.poll_options import PollOptions
 
 
 def source(**options: object) -> AnySource:
@@ -104,6 +105,8 @@ def test_defaults() -> None:
         {
             "interval": "5s",
             "jitter": "10%",
+            "timeout": "30s",
+            "conditional": {"etag": True, "max_304": 20, "ttl": "10m"},
             "credentials": "forward",
             "max_body": "5MB",
             "tolerate": 2,
@@ -113,7 +116,7 @@ def test_defaults() -> None:
 
 
 def test_an_interval_may_be_longer_than_the_default_backoff() -> None:
-    assert PollOptions.model_validate({"interval": "1h"}).interval == 3600
+    assert PollOptions.model_validate({"interval": "1h"}).interval.base == 3600
 
 
 @pytest.mark.parametrize(
@@ -149,3 +152,26 @@ def test_the_schema_shows_both_forms_of_credentials() -> None:
     schema = PollOptions.model_json_schema()
     assert schema["$defs"]["Credentials"]["anyOf"][0] == {"enum": ["forward", "none"]}
     assert schema["properties"]["jitter"]["pattern"]
+
+
+def test_a_range_in_which_the_interval_adapts() -> None:
+    interval = PollOptions.model_validate({"interval": {"base": "5s"}}).interval
+    assert (interval.shortest, interval.base, interval.longest, interval.adapt) == (1.0, 5.0, 60.0, True)
+    wide = PollOptions.model_validate({"interval": {"base": "5m", "min": "2s"}}).interval
+    assert (wide.shortest, wide.base, wide.longest) == (2.0, 300.0, 300.0)
+
+
+@pytest.mark.parametrize("interval", [{"base": "5s", "min": "6s"}, {"base": "5s", "max": "4s"}])
+def test_a_range_that_does_not_hold_its_base(interval: object) -> None:
+    with pytest.raises(ValidationError, match="expected min <= base <= max"):
+        PollOptions.model_validate({"interval": interval})
+
+
+@pytest.mark.parametrize(
+    ("written", "effective"),
+    [("5s", "5s"), ({"base": "5s", "max": "10s"}, {"base": "5s", "min": None, "max": "10s", "adapt": True})],
+)
+def test_an_interval_reads_back(written: object, effective: object) -> None:
+    options = PollOptions.model_validate({"interval": written})
+    assert options.model_dump(mode="json")["interval"] == effective
+    assert PollOptions.model_validate(options.model_dump(mode="json")) == options

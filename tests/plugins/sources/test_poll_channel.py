@@ -175,3 +175,45 @@ async def test_the_same_answer_again_is_a_confirmation() -> None:
     assert this.channel.confirmed == 3
     assert this.channel.results == ["changed", "not_modified", "changed", "changed"]
     assert this.backend.conditions() == [None, b'"1"', b'"1"', b'"1"']
+
+
+async def test_a_lie_is_counted() -> None:
+    stuck = '"stuck"'
+    this = run(ok(b"[1]", etag=stuck), ok(b"[2]", etag=stuck), ok(b"[3]", etag=stuck), conditional={"ttl": "1s"})
+    await this.polls(3)
+    assert this.channel.incidents == ["validator_distrusted"]
+
+
+async def test_validators_are_not_sent_where_the_operator_says_so() -> None:
+    this = run(ok(b"[1]", etag='"1"'), conditional={"etag": False})
+    await this.polls(3)
+    assert this.backend.conditions() == [None, None, None]
+
+
+async def test_304_in_a_row_as_the_operator_says() -> None:
+    this = run(ok(b"[1]", etag='"1"'), NOT_MODIFIED, NOT_MODIFIED, ok(b"[1]", etag='"1"'), conditional={"max_304": 2})
+    await this.polls(4)
+    assert this.backend.conditions() == [None, b'"1"', b'"1"', None]
+
+
+@pytest.mark.parametrize(("credentials", "hold"), [("none", 30.0), ("forward", 0.0)])
+async def test_a_budget_that_is_used_up_holds_everybody_only_where_it_is_everybodys(
+    credentials: str, hold: float
+) -> None:
+    this = run(ok(b"[1]", RateLimit="a;r=0;t=30"), credentials=credentials, jitter="0%")
+    assert await this.watch().look() == (30.0, hold)
+
+
+async def test_a_poll_that_trickles_ends_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    this = run(ok(b"[1]"))
+
+    class Silent(Backend):
+        async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int) -> Answer:
+            return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    this.backend = Silent(this.clock, [])
+    monkeypatch.setattr(asyncio, "timeout", lambda seconds: asyncio.timeout_at(0.0) if seconds == 30.0 else None)
+    await this.watch().look()
+    assert [(status.state, status.reason) for status in this.channel.told] == [
+        ("error", "the backend did not answer in time")
+    ]

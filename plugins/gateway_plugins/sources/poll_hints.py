@@ -1,0 +1,120 @@
+"""What an answer's headers say about asking again: Retry-After, X-Poll-Interval, rate limits, max-age; and privacy.
+
+Pure; all results are in seconds from now. Whatever makes no sense is as if it were not there: these headers come
+from a backend that may be broken, and bounds are the caller's.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from gateway.plugin import Headers, parse_retry_after
+
+_NUMBER = re.compile(rb"[0-9]{1,10}(?:\.[0-9]{1,6})?", re.ASCII)
+_MAX_AGE = re.compile(rb"(?:^|[,\s])max-age\s*=\s*\"?([0-9]{1,10})", re.ASCII | re.IGNORECASE)
+_UNSHARED = re.compile(rb"(?:^|[,\s])(private|no-store)(?:$|[,;=\s])", re.IGNORECASE)
+_PARAMETER = re.compile(rb";\s*(r|t)\s*=\s*([0-9]{1,10})", re.ASCII)
+
+# Above this, a reset is a time in seconds since 1970 (GitHub), below it seconds from now (the IETF draft):
+# nobody's window is thirty years long, and none of these clocks is in 2001.
+_EPOCH = 1e9
+
+# With less than this part of the budget left, polls are spread over what is left of the window
+# (`early_limit: 0.9` in Filebeat).
+_EARLY = 0.1
+
+_WANTED = frozenset(
+    [
+        b"cache-control",
+        b"ratelimit",
+        b"ratelimit-limit",
+        b"ratelimit-remaining",
+        b"ratelimit-reset",
+        b"retry-after",
+        b"x-poll-interval",
+        b"x-ratelimit-limit",
+        b"x-ratelimit-remaining",
+        b"x-ratelimit-reset",
+    ]
+)
+
+
+class Hints(NamedTuple):
+    """`fresh_for`: how long the answer says it holds; `slowest`: the pause that rate limits and the backend want.
+
+    `exhausted`: there is nothing left of the budget for so long.
+    """
+
+    fresh_for: float | None = None
+    slowest: float | None = None
+    exhausted: float | None = None
+
+
+NONE = Hints()
+
+
+def hints_of(headers: tuple[tuple[bytes, bytes], ...], now: float) -> Hints:
+    """What the headers of an answer ask for; `now` in seconds since 1970."""
+    found = {lower: value for name, value in headers if (lower := name.lower()) in _WANTED}
+    if not found:
+        return NONE
+    cached = _MAX_AGE.search(found.get(b"cache-control", b"")[:1024])
+    wanted, exhausted = _budget(found, now)
+    every = _number(found.get(b"x-poll-interval"))
+    if every is not None:
+        wanted = max(wanted or 0.0, every)
+    return Hints(float(cached[1]) if cached else None, wanted, exhausted)
+
+
+def unshared(headers: tuple[tuple[bytes, bytes], ...], forwarded: frozenset[bytes]) -> str:
+    """Why an answer is not for everyone whose credentials differ, in the words of its headers; "" if it is.
+
+    `forwarded` are the names of the headers in which those who share may differ.
+    """
+    for name, value in headers:
+        lower = name.lower()
+        if lower == b"cache-control":
+            said = _UNSHARED.search(value[:1024])
+            if said:
+                return f"Cache-Control: {said[1].decode().lower()}"
+        elif lower == b"vary":
+            names = {part.strip().lower() for part in value[:1024].split(b",")}
+            if b"*" in names or names & forwarded:
+                return "Vary: " + ", ".join(sorted(part.decode("latin-1") for part in names & (forwarded | {b"*"})))
+    return ""
+
+
+def retry_after(headers: Headers | tuple[tuple[bytes, bytes], ...], now: float) -> float | None:
+    """Retry-After, or the reset of a rate limit that is used up."""
+    found = {lower: value for name, value in headers if (lower := name.lower()) in _WANTED}
+    value = found.get(b"retry-after")
+    asked = parse_retry_after(value, now) if value else None
+    return asked if asked is not None else _budget(found, now)[1]
+
+
+def _budget(found: dict[bytes, bytes], now: float) -> tuple[float | None, float | None]:
+    """The pause that spreads what is left of a rate limit over its window, and how long there is nothing left."""
+    parameters = dict(_PARAMETER.findall(found.get(b"ratelimit", b"")[:1024]))
+    left = _first(parameters.get(b"r"), found.get(b"ratelimit-remaining"), found.get(b"x-ratelimit-remaining"))
+    reset = _first(parameters.get(b"t"), found.get(b"ratelimit-reset"), found.get(b"x-ratelimit-reset"))
+    if left is None or reset is None:
+        return None, None
+    window = max(reset - now, 0.0) if reset > _EPOCH else reset
+    if left < 1:
+        return window, window
+    limit = _first(found.get(b"ratelimit-limit"), found.get(b"x-ratelimit-limit"))
+    if limit is None or left > limit * _EARLY:
+        return None, None
+    return window / left, None
+
+
+def _first(*values: bytes | None) -> float | None:
+    return next((number for value in values if (number := _number(value)) is not None), None)
+
+
+def _number(value: bytes | None) -> float | None:
+    if value is None or len(value) > 64:
+        return None
+    match = _NUMBER.match(value.strip())
+    return float(match[0]) if match else None
