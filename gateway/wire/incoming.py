@@ -26,6 +26,11 @@ MAX_INFORMATIONAL = 32
 _LENGTH, _TRANSFER = 1, 2
 _rules = Rules(lambda name: {b"content-length": _LENGTH, b"transfer-encoding": _TRANSFER}.get(name, 0))
 
+_VERSIONS = frozenset(("1.1", "1.0"))
+# How llhttp begins to refuse a Content-Length among the trailers, where it means nothing: RFC 9110 section 6.5.1 has
+# recipients ignore it. All of the body has come by then.
+_LATE_LENGTH = "Content-Length can't be present"
+
 
 class AnswerParser:
     """llhttp for the answers of one connection, one after the other: to make a parser costs more than to use it.
@@ -82,6 +87,7 @@ class Incoming:
         "_parser",
         "_pieces",
         "_quiet",
+        "_version",
         "_without_body",
         "_wrong",
         "begun",
@@ -106,7 +112,7 @@ class Incoming:
         self._pieces: list[bytes] = []
         self._informational = self._quiet = 0
         self._chunked = False
-        self._wrong = ""
+        self._wrong = self._version = ""
         self._without_body = method == b"HEAD"
         self._parser = parser
         parser.answer = self
@@ -115,10 +121,16 @@ class Incoming:
     def feed(self, data: bytes) -> None:
         """Read what came; not to be called again once complete, or after it raised UpstreamProtocolError."""
         self.begun = True
-        if not self.headed and len(data) > MAX_HEAD:
-            self._feed(data[:MAX_HEAD])  # so that a head above the limit can't hide in one big read
-            data = data[MAX_HEAD:]
-        self._feed(data)
+        headed = self.headed
+        try:
+            if not headed and len(data) > MAX_HEAD:
+                self._feed(data[:MAX_HEAD])  # so that a head above the limit can't hide in one big read
+                data = data[MAX_HEAD:]
+            self._feed(data)
+        except UpstreamProtocolError:
+            # Nobody was told of a head that came with this: it is not the head of an answer, nor is that whole.
+            self.headed, self.complete = headed, False
+            raise
         if self.complete:
             self._part()
 
@@ -148,6 +160,8 @@ class Incoming:
         except HttpParserUpgrade:
             self._wrong = "switched protocols unasked"
         except HttpParserError as error:
+            if self.headed and not self.complete and str(error).startswith(_LATE_LENGTH):
+                self._end()
             self.reusable = False
             if not self.complete:
                 raise UpstreamProtocolError(f"sent what is not HTTP/1.1: {error}") from error
@@ -179,8 +193,9 @@ class Incoming:
         self._parser.fields = self.trailers
         for name, value in [pair for pair in self.headers if _rules[pair[0]]]:
             self._framing(name, value)
-        if status > 599 or len(self.headers) > MAX_HEADERS:
-            self._wrong = f"sent status {status}" if status > 599 else f"sent more than {MAX_HEADERS} headers"
+        self._version = self._parser.llhttp.get_http_version()
+        if status > 599 or len(self.headers) > MAX_HEADERS or self._version not in _VERSIONS:
+            self._wrong = self._wrong or f"sent HTTP/{self._version}, status {status}, {len(self.headers)} headers"
         if self._without_body:
             self._parser.fresh = False
             self._end()
@@ -188,9 +203,9 @@ class Incoming:
     def _framing(self, name: bytes, value: bytes) -> None:
         """Look closer at a header that frames; llhttp leaves the space behind its value."""
         if _rules[name] == _TRANSFER:
-            self._chunked = True
-            if value.strip().lower() != b"chunked":
+            if self._chunked or value.strip().lower() != b"chunked":
                 self._wrong = "used a transfer coding that it was not offered"
+            self._chunked = True
         elif not value.isdigit():
             self.headers[self.headers.index((name, value))] = name, value.rstrip(b" \t")
 
@@ -209,7 +224,8 @@ class Incoming:
 
     def _end(self) -> None:
         self.complete = True
-        self.reusable = self._parser.llhttp.should_keep_alive()
+        # RFC 9112 section 6.1: chunks of HTTP/1.0 may not mean to its sender what they mean to us.
+        self.reusable = self._parser.llhttp.should_keep_alive() and not (self._chunked and self._version == "1.0")
         self._parser.fields = []  # of what follows, which nobody asked for
         if len(self.trailers) > MAX_HEADERS:
             self._wrong = f"sent more than {MAX_HEADERS} trailers"

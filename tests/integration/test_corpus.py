@@ -140,13 +140,9 @@ class Front:
         assert not self.upstream.wrong
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared() -> AsyncIterator[Front]:
-    """One gateway for all cases: that it survives them is half of what they show."""
-    recorder = Recorder()
-    backend = await asyncio.start_server(recorder.serve, "127.0.0.1", 0)
-    port = backend.sockets[0].getsockname()[1]
-    settings = Gateway(
+def settings_for(port: int) -> Gateway:
+    """A gateway that passes everything to that port."""
+    return Gateway(
         listen=(),
         admin=None,
         broker=PluginUse(name="memory", options=Options()),
@@ -154,7 +150,14 @@ async def shared() -> AsyncIterator[Front]:
         routes=(Route(name="all", path=parse_template("/**"), upstream="shop"),),
         access_log="off",
     )
-    app = Application(settings)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared() -> AsyncIterator[Front]:
+    """One gateway for all cases: that it survives them is half of what they show."""
+    recorder = Recorder()
+    backend = await asyncio.start_server(recorder.serve, "127.0.0.1", 0)
+    app = Application(settings_for(backend.sockets[0].getsockname()[1]))
     async with serving(app.lead, lifespan=True) as server:
         asyncio.get_running_loop().set_debug(False)  # which costs more than the cases do
         yield Front(server, app, recorder)

@@ -322,3 +322,34 @@ def test_a_parser_that_read_an_answer_to_head_is_not_used_again() -> None:
     incoming.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n")
     assert incoming.complete
     assert not parser.fresh
+
+
+def test_what_is_wrong_from_the_start_has_no_head() -> None:
+    """Whoever waits for the head must not find one that came together with the mistake."""
+    incoming = Incoming(b"GET", AnswerParser())
+    with pytest.raises(UpstreamProtocolError):
+        incoming.feed(b"HTTP/1.1 600 OK\r\nContent-Length: 0\r\n\r\n")
+    assert (incoming.headed, incoming.complete) == (False, False)
+    incoming = Incoming(b"GET", AnswerParser())
+    incoming.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    with pytest.raises(UpstreamProtocolError):
+        incoming.feed(b"x\r\n")
+    assert (incoming.headed, incoming.complete) == (True, False)
+
+
+@pytest.mark.parametrize("version", [b"0.9", b"2.0"])
+def test_other_versions(version: bytes) -> None:
+    with pytest.raises(UpstreamProtocolError, match="HTTP/"):
+        Incoming(b"GET", AnswerParser()).feed(b"HTTP/" + version + b" 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_chunks_of_an_old_server_end_its_connection() -> None:
+    incoming = Incoming(b"GET", AnswerParser())
+    incoming.feed(b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+    assert (incoming.complete, incoming.reusable) == (True, False)
+
+
+def test_a_length_among_the_trailers_means_nothing() -> None:
+    incoming = Incoming(b"GET", AnswerParser())
+    incoming.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nContent-Length: 9\r\n\r\n")
+    assert (incoming.complete, incoming.reusable, incoming.take()) == (True, False, b"ab")
