@@ -31,6 +31,7 @@ from gateway.core.problem import problem
 from gateway.core.route import Match, Miss, RouteTable
 from gateway.core.settings import Gateway, PluginUse, Pool, Route, Timeouts, UpstreamSettings
 from gateway.core.stats import Stats
+from gateway.core.trust import Trusted, believe
 from gateway.errors import ClientError
 from gateway.live.app import Live, Parts
 from gateway.live.channels import live_routes
@@ -124,6 +125,7 @@ class Application:
         writes = Writes(self._table, self._live.refresh, self.stats)
         self._proxy = Proxy(self._upstreams, self.stats, self.access, time.monotonic, writes.done)
         self._links = links(transports.values())
+        self._trusted = Trusted(settings.trusted_proxies)
         self.admin: App = admin_app(
             self.stats, self.health, settings, transports=transports, lost_lines=lambda: self.access.dropped
         )
@@ -137,6 +139,8 @@ class Application:
         """Where the exchange goes; an ASGI application itself, for servers that take a plain function."""
         if scope["type"] == "lifespan":
             return self._lifespan(receive, send)
+        if self._trusted:
+            believe(scope, self._trusted)
         try:
             if asks_to_read(scope) and (granted := self._granted(scope)) is not None:
                 return self._grant(scope, send, granted)

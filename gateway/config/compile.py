@@ -69,6 +69,7 @@ def compile_config(config: ConfigKeys, broker: BrokerKeys, tree: Tree) -> settin
         upstreams={name: _upstream(name, upstream, tree) for name, upstream in config.upstreams.items()},
         routes=tuple(_route(route) for route in config.routes),
         auth={name: settings.AuthSettings(plugin=used(auth, AuthKeys)) for name, auth in (config.auth or {}).items()},
+        trusted_proxies=tuple(config.trusted_proxies),
         limits=settings.Limits(**dict(config.limits)),
         access_log=_log_file(config.access_log, tree),
         tests=tuple(compiled(test) for test in config.tests or ()),
@@ -84,10 +85,11 @@ def _listen(listener: Listener, index: int, tree: Tree) -> settings.Listen:
     path: Path = ("listen", index, "tls")
     tls = listener.tls
     if tls is None:
-        return settings.Listen(address=listener.address)
+        return settings.Listen(address=listener.address, proxy_protocol=tuple(listener.proxy_protocol))
     files = _files(path, tls, tree)
     return settings.Listen(
         address=listener.address,
+        proxy_protocol=tuple(listener.proxy_protocol),
         tls=settings.ServerTls(
             cert=files.cert,
             key=files.key,

@@ -25,6 +25,7 @@ from gateway.config.values import (
     Name,
     Origin,
     PathTemplate,
+    Peers,
     Refreshes,
     Text,
     Texts,
@@ -65,6 +66,8 @@ class Listener(Section):
     """host:port, [v6]:port or unix:/path; port 0 takes a free one"""
     tls: ListenerTls | None = None
     """serves HTTPS, HTTP/1.1 and HTTP/2"""
+    proxy_protocol: Peers = Field(default=[])
+    """proxies whose connections begin with a header of the PROXY protocol; others are clients"""
 
     @model_validator(mode="before")
     @classmethod
@@ -248,6 +251,8 @@ class ConfigKeys(Section):
     """metrics and health, on a listener of their own, or off"""
     access_log: LogTarget = "stdout"
     """stdout, stderr, off, or a file's path"""
+    trusted_proxies: Peers = Field(default=[])
+    """networks, addresses or unix: peers whose X-Forwarded-* and Forwarded headers are believed"""
     limits: Limits = Limits()
     """what one process and one client may take"""
     broker: BrokerKeys | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_network
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
@@ -148,6 +148,19 @@ def _origin(text: str) -> str:
     return text.lower()
 
 
+def _peer(text: str) -> str:
+    if text != "unix":
+        try:
+            ip_network(text)
+        except ValueError as error:
+            if "host bits" in str(error):
+                raise ValueError(
+                    "this address is inside a network: write the network's own, or the address alone"
+                ) from None
+            raise ValueError("expected a network or an address, as in 10.0.0.0/8, ::1 or unix") from None
+    return text
+
+
 def _access_log(text: str) -> str:
     if text not in ("stdout", "stderr", "off") and ("/" not in text or "\0" in text):
         raise ValueError("expected stdout, stderr, off, or a file's path with a / in it")
@@ -200,6 +213,9 @@ Name = Annotated[
     str, AfterValidator(_matches(_NAME, "a name is 1 to 64 letters, digits, dots, hyphens and underscores"))
 ]
 Texts = Annotated[list[Text], AfterValidator(several), BeforeValidator(listed), OrText()]
+Peers = Annotated[
+    list[Annotated[str, AfterValidator(_peer)]], AfterValidator(_distinct), BeforeValidator(listed), OrText()
+]
 TextList = Annotated[list[Text], BeforeValidator(listed), OrText()]
 JsonPaths = Annotated[list[Annotated[str, AfterValidator(_json_path)]], BeforeValidator(listed), OrText()]
 Distinct = AfterValidator(several)

@@ -45,10 +45,11 @@ class ServerTls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listen:
-    """`address` is `host:port`, `[v6]:port` or `unix:/path`."""
+    """`address` is `host:port`, `[v6]:port` or `unix:/path`; peers in `proxy_protocol` begin with its header."""
 
     address: str
     tls: ServerTls | None = None
+    proxy_protocol: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +212,7 @@ class Gateway:
     routes: tuple[Route, ...]
     auth: Mapping[str, AuthSettings] = field(default_factory=dict)
     transports: Mapping[str, PluginUse | None] = field(default_factory=dict)
+    trusted_proxies: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     access_log: str = "stdout"
     tests: tuple[Recorded, ...] = ()

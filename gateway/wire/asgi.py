@@ -28,6 +28,7 @@ import asyncio
 from urllib.parse import unquote_to_bytes
 
 from gateway.core.asgi import Exchange, Scope
+from gateway.core.proxy_protocol import Told
 from gateway.wire.handshake import offered
 from gateway.wire.head import Head
 from gateway.wire.listener import Listener
@@ -43,14 +44,17 @@ _NO_OPTIONS: dict[str, object] = {}
 class Ends:
     """The two ends of a connection, as scopes tell them: (host, port), or (path, None) for a unix socket.
 
+    What a proxy's header has `told` goes before what the transport says.
     `tls` is the extension of that name; None without TLS.
     """
 
     __slots__ = ("client", "server", "tls")
 
-    def __init__(self, transport: asyncio.BaseTransport) -> None:
+    def __init__(self, transport: asyncio.BaseTransport, told: Told | None = None) -> None:
         self.client = _address(transport.get_extra_info("peername"))
         self.server = _address(transport.get_extra_info("sockname"))
+        if told is not None and told.client is not None:
+            self.client, self.server = told.client, told.server
         tls = transport.get_extra_info("ssl_object")
         self.tls = None if tls is None else extension(tls)
 

@@ -21,6 +21,7 @@ from gateway.wire.sweep import LINGER_VISITS, STALL_VISITS
 from gateway.wire.websocket import WebSocket
 
 if TYPE_CHECKING:
+    from gateway.core.proxy_protocol import Told
     from gateway.wire.head import Head
     from gateway.wire.listener import Listener
     from gateway.wire.sweep import Member
@@ -41,14 +42,15 @@ class Connection(asyncio.Protocol):
     """One client. `full` is true while its write buffer is above the high-water mark, `bell` rings when it ends."""
 
     __slots__ = (
-        "_age", "_closing", "_deferred", "_ends", "_exchange", "_fresh", "_paused", "_reader", "_rest", "_unsent",
-        "_upgrade", "bell", "full", "listener", "slot", "transport",
+        "_age", "_closing", "_deferred", "_ends", "_exchange", "_fresh", "_paused", "_reader", "_rest", "_told",
+        "_unsent", "_upgrade", "bell", "full", "listener", "slot", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, told: Told | None = None) -> None:
         self.listener = listener
+        self._told = told  # by a proxy's header, of who is at its other end
         self.bell = Bell()
         self.full = False
         self._reader = RequestReader(self, listener.limits)
@@ -67,7 +69,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # asyncio types all of them as the base
         self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
-        self._ends = Ends(transport)
+        self._ends = Ends(transport, self._told)
         listener = self.listener
         self.slot: set[Member] = listener.sweep.exchanges.place()
         self.slot.add(self)
@@ -140,7 +142,7 @@ class Connection(asyncio.Protocol):
 
     def _hand_over(self, data: bytes) -> None:
         self._leave()
-        self.listener.http2(self.listener, self.transport, data)
+        self.listener.http2(self.listener, self.transport, data, self._ends)
 
     def _open_websocket(self, head: Head, accept: bytes, rest: bytes) -> None:
         listener = self.listener

@@ -123,19 +123,17 @@ class Http2:
     async def end(self) -> None:
         await self._context.terminated.set()
 
-    def take(self, config: Config, listener: Listener, transport: asyncio.Transport, data: bytes) -> None:
+    def take(self, config: Config, listener: Listener, transport: asyncio.Transport, data: bytes, ends: Ends) -> None:
         """Take over a transport from which `data` has been read already."""
         loop = listener.loop
         reader = asyncio.StreamReader(_READ, loop=loop)
-        connection = _Http2Connection(listener, transport, reader)
+        connection = _Http2Connection(listener, transport, reader, ends)
         transport.set_protocol(connection)
         connection.connection_made(transport)
         if data:
             reader.feed_data(data)
         writer = asyncio.StreamWriter(transport, connection, reader, loop)
-        server = _Server(
-            _dated(listener, Ends(transport).tls), loop, config, self._context, listener.state, reader, writer
-        )
+        server = _Server(_dated(listener, ends.tls), loop, config, self._context, listener.state, reader, writer)
         server.connection = connection
         listener.spawn(connection.run(server))
 
@@ -143,8 +141,11 @@ class Http2:
 class _Http2Connection(asyncio.StreamReaderProtocol):
     """An HTTP/2 connection among the others. Idling is Hypercorn's concern; a client that stops reading is ours."""
 
-    def __init__(self, listener: Listener, transport: asyncio.Transport, reader: asyncio.StreamReader) -> None:
+    def __init__(
+        self, listener: Listener, transport: asyncio.Transport, reader: asyncio.StreamReader, ends: Ends
+    ) -> None:
         super().__init__(reader, loop=listener.loop)
+        self.ends = ends
         self.closing = False
         self._listener = listener
         self._wire = transport
@@ -201,7 +202,7 @@ class _Server(TCPServer):
     connection: _Http2Connection
 
     async def run(self) -> None:
-        ends = Ends(self.writer.transport)
+        ends = self.connection.ends
         secure = self.writer.get_extra_info("ssl_object") is not None
         state = ConnectionState(self.state)
         try:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from gateway.core.access import AccessLog
 from gateway.core.asgi import App, Scope
@@ -19,10 +20,13 @@ from gateway.errors import ClientError
 from gateway.wire.sweep import Sweep
 from gateway.wire.turn import Turn
 
+if TYPE_CHECKING:
+    from gateway.wire.asgi import Ends
+
 log = logging.getLogger("tidegate.wire")
 
 
-TakeOver = Callable[["Listener", asyncio.Transport, bytes], None]
+TakeOver = Callable[["Listener", asyncio.Transport, bytes, "Ends"], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 from gateway.core.access import AccessLog
 from gateway.core.settings import Limits, Listen
 from gateway.core.stats import Stats
+from gateway.core.trust import Trusted
 from gateway.wire.accept import Acceptor
 from gateway.wire.http1 import Connection
 from gateway.wire.hypercorn import Http2, Life, settle
 from gateway.wire.listener import Binding, Listener, log
+from gateway.wire.proxied import Next, Proxied, join
 from gateway.wire.shake import Handshakes
 from gateway.wire.sockets import BACKLOG, allow_files, close_socket, open_socket, url
 from gateway.wire.sweep import Sweep
@@ -97,7 +99,7 @@ class _Server:
         self._states: dict[int, dict[str, Any]] = {}  # an application's addresses share its lifespan's state
         self._lives: list[Life] = []
         self._servers: list[asyncio.Server | Acceptor] = []
-        self._handshakes: list[Handshakes] = []
+        self._beginnings: list[Handshakes | Proxied] = []
         self._look: asyncio.TimerHandle | None = None
 
     @property
@@ -143,10 +145,10 @@ class _Server:
                 self._lives.append(life)
         self._sweep.start(self._loop)
         for bound in self._bound:
-            if bound.certificates is None:
+            if bound.certificates is None and not bound.binding.listen.proxy_protocol:
                 self._servers.append(await self._accept(bound))
             else:
-                self._accept_tls(bound, bound.certificates)
+                self._accept_raw(bound)
         self._look_at_files()
 
     async def _accept(self, bound: _Bound) -> asyncio.Server:
@@ -154,11 +156,21 @@ class _Server:
         create = loop.create_unix_server if isinstance(bound.sock.getsockname(), str) else loop.create_server
         return await create(make, sock=bound.sock, backlog=BACKLOG)
 
-    def _accept_tls(self, bound: _Bound, certificates: Certificates) -> None:
-        handshakes = Handshakes(bound.listener, certificates, self._stats.tls[bound.binding.listen.address])
-        acceptor = Acceptor(self._loop, bound.sock, handshakes.take)
+    def _accept_raw(self, bound: _Bound) -> None:
+        """Accept what begins with a proxy's header, a TLS handshake, or one after the other."""
+        listen = bound.binding.listen
+        then: Next = partial(join, bound.listener)
+        if bound.certificates is not None:
+            handshakes = Handshakes(bound.listener, bound.certificates, self._stats.tls[listen.address])
+            self._beginnings.append(handshakes)
+            then = handshakes.take
+        take: Callable[..., None] = then
+        if listen.proxy_protocol:
+            proxied = Proxied(bound.listener, Trusted(listen.proxy_protocol), then)
+            self._beginnings.append(proxied)
+            take = proxied.take
+        acceptor = Acceptor(self._loop, bound.sock, take)
         acceptor.start()
-        self._handshakes.append(handshakes)
         self._servers.append(acceptor)
 
     def _look_at_files(self) -> None:
@@ -187,8 +199,8 @@ class _Server:
         for server in self._servers:
             server.close()
         self._servers.clear()
-        for handshakes in self._handshakes:
-            handshakes.end()
+        for beginning in self._beginnings:
+            beginning.end()
         for bound in self._bound:
             bound.listener.closing = True
 

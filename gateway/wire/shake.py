@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
+from gateway.core.proxy_protocol import Told
 from gateway.core.stats import TlsStats
 from gateway.errors import ClientError
 from gateway.wire.http1 import Connection
@@ -32,7 +33,8 @@ class Handshakes:
         self._waiting = 0  # sockets whose handshake has not ended
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def take(self, sock: socket.socket) -> None:
+    def take(self, sock: socket.socket, told: Told | None = None) -> None:
+        """`told` is what a proxy's header has told of the connection."""
         listener = self._listener
         if listener.open + self._waiting >= listener.limits.connections:
             # Nothing could be told without a handshake, which is what there is no room for.
@@ -41,13 +43,13 @@ class Handshakes:
             sock.close()
             return
         self._waiting += 1
-        listener.spawn(self._shake(sock))
+        listener.spawn(self._shake(sock, told))
 
     def end(self) -> None:
         for task in self._tasks:
             task.cancel()
 
-    async def _shake(self, sock: socket.socket) -> None:
+    async def _shake(self, sock: socket.socket, told: Told | None) -> None:
         task = asyncio.current_task(self._listener.loop)
         assert task is not None
         self._tasks.add(task)
@@ -55,7 +57,7 @@ class Handshakes:
             if self._listener.closing:
                 sock.close()
             else:
-                await self._connect(sock)
+                await self._connect(sock, told)
         except OSError as error:
             why = reason(error)
             self._stats.failures[why] += 1
@@ -65,8 +67,8 @@ class Handshakes:
             self._tasks.discard(task)
             self._listener.done()
 
-    async def _connect(self, sock: socket.socket) -> None:
-        connection = Connection(self._listener)
+    async def _connect(self, sock: socket.socket, told: Told | None) -> None:
+        connection = Connection(self._listener, told)
         await self._listener.loop.connect_accepted_socket(
             lambda: connection,
             sock,

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.core.asgi import Message, Receive, Scope, Send
 from gateway.core.settings import Limits
+from gateway.wire.asgi import Ends
 from gateway.wire.exchange import Exchange
 from gateway.wire.head import Head
 from gateway.wire.http1 import HIGH_WATER, PREFACE, Connection
@@ -509,7 +510,7 @@ async def test_a_task_that_is_cancelled_leaves_nothing() -> None:
 def handing_over(taken: list[bytes]) -> Listener:
     listener = listener_for(echo)
 
-    def take(listener: Listener, transport: asyncio.Transport, data: bytes) -> None:
+    def take(listener: Listener, transport: asyncio.Transport, data: bytes, ends: Ends) -> None:
         taken.append(data)
 
     listener.http2 = take

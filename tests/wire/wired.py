@@ -349,13 +349,23 @@ class Running:
 
 @asynccontextmanager
 async def serving(
-    app: App, *, lifespan: bool = False, limits: Limits | None = None, tls: ServerTls | None = None, count: int = 1
+    app: App,
+    *,
+    lifespan: bool = False,
+    limits: Limits | None = None,
+    tls: ServerTls | None = None,
+    count: int = 1,
+    proxies: tuple[str, ...] = (),
 ) -> AsyncIterator[Running]:
     """The application on `count` free ports of loopback, until the block ends; then nothing may be left."""
     stop, stats, log = asyncio.Event(), Stats(), Log()
     urls: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
     bindings = [
-        Binding(app=app, listen=Listen(address="127.0.0.1:0", tls=tls), lifespan=lifespan and not index)
+        Binding(
+            app=app,
+            listen=Listen(address="127.0.0.1:0", tls=tls, proxy_protocol=proxies),
+            lifespan=lifespan and not index,
+        )
         for index in range(count)
     ]
     before = asyncio.all_tasks() - {asyncio.current_task()}
