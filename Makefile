@@ -24,6 +24,8 @@ check: lint types test
 bench: $(VENV)/.tests
 	$(BIN)/python -m benchmarks.fanout
 	$(BIN)/python -m benchmarks.proxy
+	$(BIN)/python -m benchmarks.hello
+	$(BIN)/python -m benchmarks.reconnect
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.echo
 

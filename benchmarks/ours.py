@@ -22,6 +22,7 @@ _LIVE = """\
 listen: ["127.0.0.1:{port}"]
 admin: {{listen: "127.0.0.1:{admin}"}}
 access_log: {folder}/access.log
+limits: {{connections_per_ip: 50000}}
 upstreams:
   nobody: {{url: "http://127.0.0.1:9"}}
 routes:

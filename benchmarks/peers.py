@@ -152,6 +152,22 @@ def _hypercorn(stack: ExitStack, folder: Path, app: str, env: dict[str, str], *o
     return child.pid, port
 
 
+def hypercorn_hello(stack: ExitStack, folder: Path) -> Server:
+    """A plain ASGI application on stock Hypercorn."""
+    child, port = _hypercorn(stack, folder, "hello_app", {})
+    return Server(name="Hypercorn", pid=child, port=port)
+
+
+def uvicorn_hello(stack: ExitStack, folder: Path) -> Server:
+    """The same on uvicorn, with all that makes it fast."""
+    port, log = free_port(), folder / "uvicorn.log"
+    command = [sys.executable, "-m", "uvicorn", "--loop", "uvloop", "--http", "httptools", "--no-access-log"]
+    command += ["--port", str(port), "--backlog", "4096", "--log-level", "warning", "benchmarks.hello_app:app"]
+    child = stack.enter_context(running(command, log, core=cores()[0]))
+    await_port(child, port, log)
+    return Server(name="uvicorn", pid=child.pid, port=port)
+
+
 def canned_upstream(stack: ExitStack, folder: Path) -> int:
     """The port of a backend that answers everything with the same small JSON; it shares the load's core."""
     log = folder / "upstream.log"

@@ -61,7 +61,7 @@ def proxy(args: argparse.Namespace) -> Runs:
         for number in range(args.repeat):
             for server in servers:
                 progress(server, number, args.repeat)
-                runs[server.name].append(_measure(server, args, folder))
+                runs[server.name].append(measure(server, args, folder))
     return runs
 
 
@@ -73,7 +73,8 @@ def _known(upstream: int) -> dict[str, tuple[Start, ...]]:
     }
 
 
-def _measure(server: Server, args: argparse.Namespace, folder: Path) -> Pass:
+def measure(server: Server, args: argparse.Namespace, folder: Path) -> Pass:
+    """One run of one server."""
     ran, waited = procfs.cpu_ns(server.pid), procfs.wait_ns(server.pid)
     load = press(server.port, args.clients, args.seconds, folder)
     if load.bad or not load.requests:

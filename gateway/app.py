@@ -287,7 +287,8 @@ async def run(settings: Gateway, say: Callable[[str], None] = print) -> None:
     """
     app = Application(settings)
     bindings = [
-        Binding(app=app.lead, listen=listen, lifespan=index == 0) for index, listen in enumerate(settings.listen)
+        Binding(app=app.lead, listen=listen, lifespan=index == 0, crowded=Trusted(settings.trusted_proxies))
+        for index, listen in enumerate(settings.listen)
     ]
     if settings.admin is not None:
         bindings.append(Binding(app=app.admin, listen=settings.admin, lifespan=False))

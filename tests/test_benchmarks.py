@@ -75,6 +75,20 @@ def test_echo_prints_every_server(tmp_path: Path) -> None:
     assert servers(written) == {"tidegate's server", "uvicorn", "Hypercorn"}
 
 
+def test_hello_prints_every_server(tmp_path: Path) -> None:
+    printed, written = program("hello", tmp_path, "--clients", "2", "--seconds", "1", "--vs", "uvicorn,hypercorn")
+
+    assert "hello of a plain ASGI application" in printed
+    assert servers(written) == {"tidegate, wire only", "uvicorn", "Hypercorn"}
+
+
+def test_reconnect_upgrades_everybody(tmp_path: Path) -> None:
+    printed, written = program("reconnect", tmp_path, "--clients", "50", "--seconds", "20")
+
+    assert "everybody comes back at once" in printed
+    assert servers(written) == {"tidegate"}
+
+
 def test_a_peer_that_is_not_installed_is_named_and_left_out(tmp_path: Path) -> None:
     empty = {**os.environ, "PATH": str(tmp_path)}
     code = "from benchmarks.peers import unavailable; print(unavailable('loop'))"
@@ -189,4 +203,5 @@ def test_this_process_has_used_time_and_memory() -> None:
 def test_the_readme_names_every_program() -> None:
     text = (ROOT / "benchmarks" / "README.md").read_text()
 
-    assert set(re.findall(r"python -m benchmarks\.(\w+)", text)) == {"fanout", "proxy", "memory", "echo"}
+    programs = {"fanout", "proxy", "hello", "reconnect", "memory", "echo"}
+    assert set(re.findall(r"python -m benchmarks\.(\w+)", text)) == programs

@@ -36,6 +36,7 @@ from gateway.plugin.options import Duration, Options, OrText, Percent, Size
 
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Time = Annotated[Duration, at_least("1ms")]
+Patience = Annotated[Duration, at_least("5s")]  # clients are looked at every 5 s
 Memory = Annotated[Size, at_least("1KB")]
 
 
@@ -83,6 +84,8 @@ class Admin(Section):
 class Limits(Section):
     connections: Count = 50_000
     """client connections at once"""
+    connections_per_ip: Count = 1000
+    """of these, from one IPv4 address or IPv6 network of 64 bits; trusted proxies may have more"""
     header_bytes: Memory = 64 * 1024
     """all header lines of one request"""
     header_count: Count = 100
@@ -91,6 +94,16 @@ class Limits(Section):
     """the value of one header"""
     target: Memory = 16 * 1024
     """the target in the request line: path and query"""
+    head_time: Patience = 30.0
+    """for the whole head of a request"""
+    idle_time: Patience = 75.0
+    """between two requests"""
+    stall_time: Patience = 60.0
+    """for a client that sends or reads too little of what is under way"""
+    body_rate: Annotated[Size, at_least("1B")] = 240
+    """bytes a second of a request's body that are not too little"""
+    connection_time: Patience = 3600.0
+    """after so long, a connection of requests ends with its next answer"""
     message: Memory = 64 * 1024
     """one message from a WebSocket client, decompressed"""
     frame: Memory | None = None

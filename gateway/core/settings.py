@@ -57,10 +57,16 @@ class Limits:
     """What one process and one client may take."""
 
     connections: int = 50_000
+    connections_per_ip: int = 1000
     header_bytes: int = 64 * 1024
     header_count: int = 100
     header_value: int = 16 * 1024
     target: int = 16 * 1024
+    head_time: float = 30.0
+    idle_time: float = 75.0
+    stall_time: float = 60.0
+    body_rate: int = 240
+    connection_time: float = 3600.0
     message: int = 64 * 1024
     frame: int | None = None
     messages_per_second: int = 1000

@@ -58,6 +58,11 @@ class Ends:
         tls = transport.get_extra_info("ssl_object")
         self.tls = None if tls is None else extension(tls)
 
+    @property
+    def host(self) -> str | None:
+        """The client's address; None on a unix socket, and when it had left before anybody looked."""
+        return self.client[0] if self.client is not None and self.client[1] is not None else None
+
 
 def _address(name: object) -> Address | None:
     if isinstance(name, tuple):

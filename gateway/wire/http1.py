@@ -17,14 +17,14 @@ from gateway.wire.exchange import DONE, OPEN, Exchange
 from gateway.wire.handshake import accept_key, wants_websocket
 from gateway.wire.reader import RequestReader
 from gateway.wire.response import refusal
-from gateway.wire.sweep import LINGER_VISITS, STALL_VISITS
+from gateway.wire.sweep import LINGER_VISITS
 from gateway.wire.websocket import WebSocket
 
 if TYPE_CHECKING:
     from gateway.core.proxy_protocol import Told
     from gateway.wire.head import Head
     from gateway.wire.listener import Listener
-    from gateway.wire.sweep import Member
+    from gateway.wire.sweep import Member, Patience
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113 section 3.4
 
@@ -33,17 +33,16 @@ LOW_WATER = 16 * 1024
 # Request body that is read and thrown away after the response, rather than closing: what is in flight anyway.
 _DISCARD = 64 * 1024
 
-# In visits of 5 seconds: 30 s for a head, and nginx's 75 s until the next request.
-_HEAD_VISITS = 6
-_IDLE_VISITS = 15
+# What a client that has sent its end is given to be answered: it may be a tool that reads on, or somebody who left.
+_HALF_CLOSED = 1.0
 
 
 class Connection(asyncio.Protocol):
     """One client. `full` is true while its write buffer is above the high-water mark, `bell` rings when it ends."""
 
     __slots__ = (
-        "_age", "_closing", "_deferred", "_ends", "_exchange", "_fresh", "_paused", "_reader", "_rest", "_told",
-        "_unsent", "_upgrade", "bell", "full", "listener", "slot", "transport",
+        "_age", "_closing", "_deferred", "_ends", "_exchange", "_fresh", "_got", "_life", "_paused", "_reader", "_rest",
+        "_told", "_unsent", "_upgrade", "bell", "full", "listener", "slot", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -59,6 +58,8 @@ class Connection(asyncio.Protocol):
         self._rest = b""  # read, but not yet parsed
         self._unsent = b""  # a whole response, to be written at the end of the turn
         self._age = 0  # visits since something was last due
+        self._life = 0  # visits in all
+        self._got = 0  # of a body, since the last visit
         self._fresh = True
         self._paused = False
         self._closing = False
@@ -73,9 +74,9 @@ class Connection(asyncio.Protocol):
         listener = self.listener
         self.slot: set[Member] = listener.sweep.exchanges.place()
         self.slot.add(self)
-        if not listener.arrived():
-            error = ClientError(503, "connections", "too many connections")
-            self.refuse(error.with_headers((b"retry-after", b"1")))
+        error = listener.arrived(transport, self._ends.host)
+        if error is not None:
+            self.refuse(error)
             return
         tls = transport.get_extra_info("ssl_object")
         if tls is not None and tls.selected_alpn_protocol() == "h2":
@@ -88,7 +89,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
-        self.listener.left()
+        self.listener.left(self.transport)
         if self._exchange is not None:
             self._exchange.gone()
         self.bell.ring()
@@ -108,6 +109,20 @@ class Connection(asyncio.Protocol):
             self._hold(self._rest + data)
         else:
             self._consume(data)
+
+    def eof_received(self) -> bool:
+        """The client sends nothing more. One whose request is whole is answered, if that begins soon."""
+        exchange = self._exchange
+        waits = exchange is not None and exchange.phase < OPEN and self._reader.whole
+        if exchange is None or not waits or self._closing or not self.transport.can_write_eof():
+            return False
+        exchange.keep_alive = False
+        self.listener.loop.call_later(_HALF_CLOSED, self._give_up, exchange)
+        return True
+
+    def _give_up(self, exchange: Exchange) -> None:
+        if self._exchange is exchange and exchange.phase < OPEN and not self._closing:
+            self.abort()
 
     def pause_writing(self) -> None:
         self.full = True
@@ -183,10 +198,12 @@ class Connection(asyncio.Protocol):
             return
         listener = self.listener
         exchange = self._exchange = Exchange(self, head)
+        if self._life > listener.patience.life:
+            exchange.keep_alive = False
         exchange.start(listener.app, http_scope(listener, self._ends, head, exchange))
 
     def body(self, data: bytes, /) -> None:
-        self._age = 0
+        self._got += len(data)
         exchange = self._exchange
         if exchange is not None and exchange.phase < DONE:
             exchange.feed(data)
@@ -309,24 +326,32 @@ class Connection(asyncio.Protocol):
 
     def visit(self) -> None:
         self._age += 1
-        exchange = self._exchange
+        self._life += 1
+        exchange, patience = self._exchange, self.listener.patience
         if self._closing:
-            if self._age > (STALL_VISITS if self.transport.get_write_buffer_size() else LINGER_VISITS):
+            if self._age > (patience.stall if self.transport.get_write_buffer_size() else LINGER_VISITS):
                 self.abort()
         elif exchange is None:
-            self._visit_idle()
-        elif self._age > STALL_VISITS and self._stalled(exchange):
-            self.refuse(ClientError(408, "stalled", "the client stopped sending or reading"))
+            self._visit_idle(patience)
+        else:
+            self._visit_busy(exchange, patience)
 
-    def _stalled(self, exchange: Exchange) -> bool:
-        """Whether it is the client that everything waits for."""
-        return self.full or not (self._reader.whole or self._paused or exchange.expects)
-
-    def _visit_idle(self) -> None:
+    def _visit_idle(self, patience: Patience) -> None:
         begun = self._reader.begun
-        if self._age <= (_HEAD_VISITS if begun or self._fresh else _IDLE_VISITS):
+        if self._age <= (patience.head if begun or self._fresh else patience.idle):
             return
         if begun:
             self.refuse(ClientError(408, "head_timeout", "the head of the request took too long"))
         else:
             self._close(linger=False)
+
+    def _visit_busy(self, exchange: Exchange, patience: Patience) -> None:
+        """A client ages while everything waits for it; what it sends of a body makes it younger, by how much it is."""
+        earned, self._got = divmod(self._got, patience.rate)
+        self._age = max(0, self._age - earned) if self._stalled(exchange) else 0
+        if self._age > patience.stall:
+            self.refuse(ClientError(408, "stalled", "the client sent or read too little for too long"))
+
+    def _stalled(self, exchange: Exchange) -> bool:
+        """Whether it is the client that everything waits for."""
+        return self.full or not (self._reader.whole or self._paused or exchange.expects)

@@ -178,7 +178,7 @@ class _Http2Connection(asyncio.StreamReaderProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.slot.discard(self)
-        self._listener.left()
+        self._listener.left(self._wire)
 
     def visit(self) -> None:
         waiting = self._wire.get_write_buffer_size()

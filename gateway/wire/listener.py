@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING
 
 from gateway.core.access import AccessLog
 from gateway.core.asgi import App, Scope
+from gateway.core.crowd import Crowd
 from gateway.core.rate import Rate
 from gateway.core.settings import Limits, Listen
 from gateway.core.stats import Stats
+from gateway.core.trust import Trusted
 from gateway.errors import ClientError
-from gateway.wire.sweep import Sweep
+from gateway.wire.sweep import Patience, Sweep
 from gateway.wire.turn import Turn
 
 if TYPE_CHECKING:
     from gateway.wire.asgi import Ends
+
+_SOON = (b"retry-after", b"1")
 
 log = logging.getLogger("tidegate.wire")
 
@@ -31,11 +35,15 @@ TakeOver = Callable[["Listener", asyncio.Transport, bytes, "Ends"], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """An application on an address. `lifespan` says whether this binding runs the application's lifespan."""
+    """An application on an address. `lifespan` says whether this binding runs the application's lifespan.
+
+    `crowded` are peers that may have any number of connections, because many clients come by them.
+    """
 
     app: App
     listen: Listen
     lifespan: bool
+    crowded: Trusted = field(default_factory=lambda: Trusted(()))
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -58,17 +66,24 @@ class Listener:
     http2: TakeOver
     state: dict[str, object]
     tasks: set[asyncio.Task[None]]
+    crowded: Trusted = field(default_factory=lambda: Trusted(()))
     open: int = 0
     closing: bool = False
     turn: Turn = field(init=False)
     messages: Rate = field(init=False)
     bytes: Rate = field(init=False)
+    patience: Patience = field(init=False)
+    _crowd: Crowd = field(init=False)
+    _places: dict[asyncio.BaseTransport, str] = field(init=False)  # by what each is known to the crowd
 
     def __post_init__(self) -> None:
         self.turn = Turn(self.loop)
         limits = self.limits
         self.messages = Rate(limits.messages_per_second, limits.messages_per_second + 1)
         self.bytes = Rate(limits.bytes_per_second, limits.bytes_per_second + limits.message)
+        self.patience = Patience.of(limits)
+        self._crowd = Crowd(limits.connections_per_ip, self.crowded)
+        self._places = {}
 
     def spawn(self, exchange: Coroutine[object, object, None]) -> None:
         """Run an exchange that calls `done` as its last act."""
@@ -80,17 +95,32 @@ class Listener:
         if task is not None:
             self.tasks.discard(task)
 
-    def arrived(self) -> bool:
-        """Count a new connection; whether it may stay."""
+    def room(self, address: str | None, waiting: int = 0) -> ClientError | None:
+        """Why there is none for another connection; `waiting` are those that have not arrived yet."""
+        if self.open + waiting >= self.limits.connections:
+            return ClientError(503, "connections", "too many connections").with_headers(_SOON)
+        if address is not None and self._crowd.full(address):
+            return ClientError(429, "connections_per_ip", "too many connections from one address").with_headers(_SOON)
+        return None
+
+    def arrived(self, transport: asyncio.BaseTransport, address: str | None) -> ClientError | None:
+        """Count a new connection, from an address unless it is a local one; why it may not stay."""
+        error = self.room(address)
         self.stats.connections += 1
         self.stats.accepted += 1
         self.open += 1
-        return self.open <= self.limits.connections
+        if address is not None:
+            self._places[transport] = address
+            self._crowd.enter(address)
+        return error
 
-    def left(self) -> None:
+    def left(self, transport: asyncio.BaseTransport) -> None:
         """Count a connection that is gone."""
         self.stats.connections -= 1
         self.open -= 1
+        address = self._places.pop(transport, None)
+        if address is not None:
+            self._crowd.leave(address)
 
     def refused(self, error: ClientError, scope: Scope, sent: int) -> None:
         """Tell counters and access log of a request that reached no application."""

@@ -14,6 +14,7 @@ from gateway.core.proxy_protocol import LONGEST, Told, told
 from gateway.core.trust import LOCAL, Trusted
 from gateway.wire.http1 import Connection
 from gateway.wire.listener import Listener, log
+from gateway.wire.sockets import peer
 
 # It is the first thing that a proxy sends, in one piece; HAProxy's own recommendation is 3 s at least.
 PATIENCE = 5.0
@@ -31,12 +32,13 @@ class Proxied:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take(self, sock: socket.socket) -> None:
-        if _peer(sock) not in self._proxies:
+        listener = self._listener
+        if (LOCAL if sock.family == socket.AF_UNIX else peer(sock)) not in self._proxies:
             self._then(sock, None)
-        elif self._listener.open + len(self._tasks) >= self._listener.limits.connections:
-            self._refuse(sock, "connections", "too many connections")
+        elif (error := listener.room(None, len(self._tasks))) is not None:
+            self._refuse(sock, error.code, error.detail)
         else:
-            self._listener.spawn(self._greet(sock))
+            listener.spawn(self._greet(sock))
 
     def end(self) -> None:
         """Hang up on those that have not told yet."""
@@ -117,14 +119,3 @@ def join(listener: Listener, sock: socket.socket, header: Told | None = None) ->
             listener.done()
 
     listener.spawn(connect())
-
-
-def _peer(sock: socket.socket) -> str | None:
-    """Its address, `unix`, or None when it has left already."""
-    if sock.family == socket.AF_UNIX:
-        return LOCAL
-    try:
-        name: tuple[str, int] = sock.getpeername()
-    except OSError:
-        return None
-    return name[0]

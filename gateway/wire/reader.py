@@ -8,6 +8,7 @@ No transport, no clock, no application.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Protocol
 
 from httptools import (
@@ -28,6 +29,7 @@ _LINE_BREAKS = b"\r\n"
 _METHOD = re.compile(rb"[\r\n]*[A-Z]")  # what begins otherwise is no request at all
 
 _SOME = 16
+_GLANCE = 2048
 
 # A request line about which there can be no two opinions, of a method that usually has no body.
 _USUAL = re.compile(rb"(GET|HEAD|OPTIONS|DELETE) (/[!\"$-~]*) HTTP/1\.1")
@@ -110,14 +112,18 @@ class RequestReader:
         at, size = 0, len(data)
         while at < size and not self.whole:
             end = self._boundary(data, at, size)
+            if self._bytes > self._max_bytes and self._head is None:
+                with suppress(HttpParserError):  # as much as is of interest: for the log, which line it was
+                    self._parser.feed_data(memoryview(data)[at : at + _GLANCE])
+                raise self._too_large(data)
             try:
                 self._parser.feed_data(data if end - at == size else memoryview(data)[at:end])
             except HttpParserUpgrade:
                 self._upgraded = True
             except HttpParserError as error:
-                raise _translated(error, self._start or data[at:end]) from None
+                raise _translated(error, self._start.lstrip(_LINE_BREAKS) or data[at:end]) from None
             if self._bytes > self._max_bytes or len(self._fields) > self._max_count:
-                raise self._too_large()
+                raise self._too_large(data)
             if self._headed and self._head is None:
                 head = self._begin()
                 self._remember(head, data[:end] if fresh and not at else b"")
@@ -172,9 +178,12 @@ class RequestReader:
         self._bytes += end - at
         return end
 
-    def _too_large(self) -> ClientError:
-        if self._head is None and (len(self._target) > self._limits.target or 0 < len(self._target) > self._bytes // 2):
-            return ClientError(414, "target_length", _TARGET_TOO_LONG)
+    def _too_large(self, data: bytes) -> ClientError:
+        if self._head is None:
+            line = data.find(_LINE_BREAKS) % (len(data) + 1)  # all of it where there is no line break
+            most = min(self._limits.target, self._max_bytes // 2)
+            if len(self._target) > most or (not self._fields and line > most):
+                return ClientError(414, "target_length", _TARGET_TOO_LONG)
         return ClientError(431, "headers", _HEADERS_TOO_LARGE)
 
     def _begin(self) -> Head:

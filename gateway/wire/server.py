@@ -121,6 +121,7 @@ class _Server:
             http2=partial(self._http2.take, config),
             state=self._states.setdefault(id(binding.app), {}),
             tasks=self._tasks,
+            crowded=binding.crowded,
         )
         sock = open_socket(binding.listen)
         self._bound.append(

@@ -10,17 +10,15 @@ import socket
 
 from gateway.core.proxy_protocol import Told
 from gateway.core.stats import TlsStats
-from gateway.errors import ClientError
 from gateway.wire.http1 import Connection
 from gateway.wire.listener import Listener, log
+from gateway.wire.sockets import peer
 from gateway.wire.tls import Certificates, reason
 
 # A slow phone on a bad network needs 3 s; whoever needs more is holding a place that others want.
 HANDSHAKE = 10.0
 # The event loop counts the flushing of the last response in; the sweep is sooner with a client that only has to close.
 SHUTDOWN = 60.0
-
-_TOO_MANY = ClientError(503, "connections", "too many connections")
 
 
 class Handshakes:
@@ -36,10 +34,11 @@ class Handshakes:
     def take(self, sock: socket.socket, told: Told | None = None) -> None:
         """`told` is what a proxy's header has told of the connection."""
         listener = self._listener
-        if listener.open + self._waiting >= listener.limits.connections:
+        error = listener.room(told.client[0] if told is not None and told.client else peer(sock), self._waiting)
+        if error is not None:
             # Nothing could be told without a handshake, which is what there is no room for.
-            listener.stats.refused[_TOO_MANY.code] += 1
-            log.debug("a connection was refused before its TLS handshake: %s", _TOO_MANY.detail)
+            listener.stats.refused[error.code] += 1
+            log.debug("a connection was refused before its TLS handshake: %s", error.detail)
             sock.close()
             return
         self._waiting += 1

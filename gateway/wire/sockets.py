@@ -86,6 +86,17 @@ def close_socket(sock: socket.socket, listen: Listen) -> None:
             os.unlink(listen.address.removeprefix(_UNIX))
 
 
+def peer(sock: socket.socket) -> str | None:
+    """The address at the other end; None for a unix socket, and when it has left already."""
+    if sock.family == socket.AF_UNIX:
+        return None
+    try:
+        name: tuple[str, int] = sock.getpeername()
+    except OSError:
+        return None
+    return name[0]
+
+
 def url(sock: socket.socket, scheme: str) -> str:
     """Where the socket can be reached, for people."""
     name = sock.getsockname()

@@ -9,19 +9,39 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Protocol
+
+from gateway.core.settings import Limits
 
 TICK = 0.25
 
 # Deadlines are counted in visits, so this is also how late one of them may be.
 EXCHANGE_PERIOD = 5.0
-# A client that neither reads nor sends what it must is given 60 s, as by nginx; one that must only close, 5 to 10 s.
+# A client that does not read what HTTP/2 has for it is given 60 s, as by nginx; one that must only close, 5 to 10 s.
 STALL_VISITS = 12
 LINGER_VISITS = 1
 
 # Below the 60 s after which nginx, HAProxy and most load balancers drop a silent connection.
 HEARTBEAT = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How many visits a client is given; `rate` is how much of a body makes up for one."""
+
+    head: int
+    idle: int
+    stall: int
+    life: int
+    rate: int
+
+    @classmethod
+    def of(cls, limits: Limits) -> Patience:
+        times = (limits.head_time, limits.idle_time, limits.stall_time, limits.connection_time)
+        head, idle, stall, life = (max(1, round(time / EXCHANGE_PERIOD)) for time in times)
+        return cls(head, idle, stall, life, round(limits.body_rate * EXCHANGE_PERIOD))
 
 
 class Member(Protocol):

@@ -130,7 +130,7 @@ class WebSocket(asyncio.Protocol):
         parser.allowance = listener.messages.refilled(parser.allowance, seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._listener.left()
+        self._listener.left(self._transport)
         if self._phase < CLOSING:
             self._end(_LOST)
         self.slot.discard(self)

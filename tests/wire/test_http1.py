@@ -432,13 +432,176 @@ async def test_a_body_that_stalls() -> None:
     client = Client(play)
     await client.send(post(5) + b"he")
     await client.visits(12)
-    await client.send(b"l")
-    await client.visits(12)
+    await client.send(b"l")  # which is no pace
     assert client.line.sent == b""
     await client.visits(1)
     assert client.answer("POST").status == 408
+    assert client.listener.stats.refused == {"stalled": 1}
     assert await play.last.receive() == {"type": "http.disconnect"}
     await play.last.end()
+
+
+async def test_a_body_at_the_least_pace() -> None:
+    play = Play()
+    client = Client(play, Limits(body_rate=10, stall_time=10))
+    await client.send(post(100_000))
+    for _ in range(100):
+        await client.send(b"x" * 50)  # 10 bytes a second
+        await client.visits(1)
+    assert client.line.sent == b""
+    for _ in range(4):
+        await client.send(b"x" * 25)
+        await client.visits(1)
+    assert client.line.sent == b"", "a while of half the pace is allowed for"
+    for _ in range(3):
+        await client.send(b"x" * 25)
+        await client.visits(1)
+    assert client.answer("POST").status == 408
+    await play.last.end()
+
+
+async def test_a_body_that_the_application_does_not_take_is_not_slow() -> None:
+    play = Play()
+    client = Client(play)
+    await client.send(post(1_000_000) + b"x" * (HIGH_WATER + 1))
+    assert not client.line.reading
+    await client.visits(100)
+    assert (await play.last.receive())["type"] == "http.request"
+    await client.visits(12)
+    assert client.line.sent == b"", "its time begins when it may send again"
+    await client.visits(1)
+    assert client.answer("POST").status == 408
+    await play.last.end()
+
+
+async def test_deadlines_are_configured() -> None:
+    limits = Limits(head_time=10, idle_time=20)
+    client = Client(echo, limits)
+    await client.send(b"GET / HT")
+    await client.visits(2)
+    assert client.line.sent == b""
+    await client.visits(1)
+    assert client.answer().status == 408
+    client = Client(echo, limits)
+    await client.send(get())
+    await client.visits(4)
+    assert not client.line.closing
+    await client.visits(1)
+    assert client.line.closing
+
+
+async def test_a_connection_ends_with_an_answer_when_it_is_old() -> None:
+    client = Client(echo, Limits(connection_time=10))
+    await client.send(get())
+    await client.visits(2)
+    await client.send(get())
+    assert not client.line.closing
+    await client.visits(1)
+    await client.send(get())
+    answers = client.answers("GET", "GET", "GET")
+    assert [answer[b"connection"] for answer in answers] == [None, None, b"close"]
+    assert client.line.closing
+
+
+# A client that has sent its end.
+
+
+async def test_who_half_closes_is_answered() -> None:
+    play = Play()
+    client = Client(play)
+    await client.send(get())
+    assert client.connection.eof_received() is True
+    await answer(play)
+    assert client.answer().status == 200
+    assert client.answer()[b"connection"] == b"close"
+    assert client.line.closing
+
+
+async def test_who_half_closes_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.wire.http1._HALF_CLOSED", 0.0)
+    play = Play()
+    client = Client(play)
+    await client.send(get())
+    assert client.connection.eof_received() is True
+    await settle()
+    assert await play.last.receive() == {"type": "http.disconnect"}
+    assert client.line.aborted
+    await play.last.end()
+
+
+async def test_a_stream_that_has_begun_outlives_the_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.wire.http1._HALF_CLOSED", 0.0)
+    play = Play()
+    client = Client(play)
+    await client.send(get())
+    client.connection.eof_received()
+    await play.last.start()
+    await play.last.body(b"one")
+    await settle()
+    assert not client.line.aborted
+    await play.last.body(b"two", more=False)
+    assert client.answer().body == b"onetwo"
+    await play.last.end()
+
+
+async def test_an_end_between_or_inside_of_requests_is_the_end() -> None:
+    play = Play()
+    client = Client(play)
+    assert not client.connection.eof_received()
+    await client.send(post(5) + b"he")
+    assert not client.connection.eof_received(), "a body that will never be whole"
+    client = Client(play)
+    await client.send(get())
+    await play.last.start()
+    await play.last.body(b"one")
+    assert not client.connection.eof_received(), "a client of a stream has left"
+    client = Client(play)
+    client.line.half_closes = False
+    await client.send(get())
+    assert not client.connection.eof_received(), "TLS does not know it"
+    for call in play.exchanges:
+        await call.end()
+
+
+# Many slow clients beside one that is not.
+
+
+@pytest.mark.parametrize("kind", ["half a head", "half a body", "reads nothing"])
+async def test_slow_clients_leave_others_served(kind: str) -> None:
+    listener = listener_for(slow, Limits(connections_per_ip=10_000))
+    sent = {"half a head": get()[:20], "half a body": post(9) + b"x", "reads nothing": get(b"/large")}[kind]
+    crowd = []
+    for _ in range(2000):
+        client = Client(slow, listener=listener)
+        client.line.stalled = True
+        client.line.protocol.data_received(sent)
+        crowd.append(client)
+    await settle()
+    other = Client(slow, listener=listener)
+    await other.send(get())
+    assert other.answer().body == b"ok"
+    for _ in range(15):
+        for member in listener.sweep.members():
+            member.visit()
+    await settle()
+    assert all(client.line.eof or client.line.aborted for client in crowd)
+    await other.drop()
+    for _ in range(20):
+        for member in listener.sweep.members():
+            member.visit()
+    await settle()
+    other.clean()
+
+
+async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+    """Reads the request, and answers with much or little."""
+    while (message := await receive())["type"] == "http.request" and message.get("more_body"):
+        pass
+    if message["type"] != "http.request":
+        return
+    body = b"x" * (2 * HIGH_WATER) if scope["path"] == "/large" else b"ok"
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def test_a_client_that_waits_for_continue_does_not_stall() -> None:

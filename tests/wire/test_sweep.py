@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.wire.sweep import EXCHANGE_PERIOD, HEARTBEAT, TICK, Member, Ring, Sweep
+from gateway.core.settings import Limits
+from gateway.wire.sweep import EXCHANGE_PERIOD, HEARTBEAT, TICK, Member, Patience, Ring, Sweep
+
+
+def test_patience_is_counted_in_visits() -> None:
+    assert Patience.of(Limits()) == Patience(head=6, idle=15, stall=12, life=720, rate=1200)
+    assert Patience.of(Limits(head_time=5, body_rate=1)).head == 1
 
 
 class Counted:

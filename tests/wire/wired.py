@@ -15,6 +15,7 @@ from websockets.utils import apply_mask
 from gateway.core.asgi import App, Headers, Receive, Scope, Send
 from gateway.core.settings import Limits, Listen, ServerTls
 from gateway.core.stats import Stats
+from gateway.core.trust import Trusted
 from gateway.wire.http1 import Connection
 from gateway.wire.listener import Listener
 from gateway.wire.server import Binding, serve
@@ -128,7 +129,7 @@ class Log:
     def closed(self, stream: str, route: str, transport: str, end: object) -> None: ...
 
 
-def listener_for(app: App, limits: Limits | None = None) -> Listener:
+def listener_for(app: App, limits: Limits | None = None, crowded: Trusted | None = None) -> Listener:
     def no_http2(*_: object) -> None:
         raise AssertionError("handed over to HTTP/2")
 
@@ -143,6 +144,7 @@ def listener_for(app: App, limits: Limits | None = None) -> Listener:
         http2=no_http2,
         state={"from": "lifespan"},
         tasks=set(),
+        crowded=crowded or Trusted(()),
     )
 
 
