@@ -110,6 +110,7 @@ class Live:
         self._count += 1
         channel = self._channels.get(live, request)
         stream = StreamConnection(self._count, asked.transport, channel, receive, opening)
+        stream.voice = self._channels.lend(live, request, channel)
         stream.channel.ends.add(stream.disconnect)
         return stream
 
@@ -146,7 +147,7 @@ class Live:
 
     async def _finish(self, stream: StreamConnection) -> None:
         stream.channel.ends.discard(stream.disconnect)
-        self._channels.release(stream.channel)
+        self._channels.release(stream.channel, stream.voice)
         await stream.finish()
         if stream.began is None:
             return

@@ -18,6 +18,7 @@ from gateway.core.log import Audience, Log
 from gateway.core.position import Position
 from gateway.core.settings import LiveSettings, Mode
 from gateway.core.stats import RouteStats
+from gateway.core.voices import Voices
 from gateway.live.subscriptions import Feed, Group, Subscription
 from gateway.plugin import Clock, Encoding, Refused, Status
 
@@ -31,7 +32,7 @@ class Channel:
 
     `ready` is set once there is a state, a failure to tell of, or a refusal; `users` counts those who hold it;
     each of `ends` is called when it ends before its user has left; `confirmed_at` is when the backend last said that
-    the state is as it is here, on the clock's monotonic time.
+    the state is as it is here, on the clock's monotonic time; `voices` are the credentials that its users lend.
     """
 
     def __init__(self, name: str, route: str, settings: LiveSettings, stats: RouteStats, clock: Clock) -> None:
@@ -44,6 +45,7 @@ class Channel:
         self.ends: set[Callable[[Disconnect], None]] = set()
         self.stats = stats
         self.confirmed_at: float | None = None
+        self.voices: Voices | None = None
         self._clock = clock
         self._feed = Feed(Log(settings.log, Position("", 0)), settings.slow)
         self._groups: dict[tuple[Encoding, Mode, Framing], Group] = {}

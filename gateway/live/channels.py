@@ -18,6 +18,7 @@ from gateway.core.http import Request
 from gateway.core.route import decode_path
 from gateway.core.settings import Limits, LiveSettings, Polls, Route, UpstreamSettings
 from gateway.core.stats import Stats
+from gateway.core.voices import Voice, Voices
 from gateway.errors import ClientError
 from gateway.live.channel import Channel
 from gateway.live.looks import Looking, Looks
@@ -87,15 +88,31 @@ class Channels:
         running = self._running.get(name)
         if running is None:
             self._make_room(live, share)
-            if host is not None:
-                share = replace(share, headers=[(b"host", at), *share.headers])
+            fixed = [] if host is None else [(b"host", at)]
+            share = replace(share, headers=fixed if share.lent else fixed + share.headers)
             running = self._running[name] = self._start(name, live, request.target, share)
         running.idle_since = None
         running.channel.users += 1
         return running.channel
 
-    def release(self, channel: Channel) -> None:
-        """A user of the channel has gone; when it was the last, `linger` begins."""
+    def lend(self, live: LiveRoute, request: Request, channel: Channel) -> Voice | None:
+        """Let a user's credentials be used for all of a channel that it has got, where the source shares it so."""
+        voices = channel.voices
+        if voices is None:
+            return None
+        identity = request.identity
+        alone = not len(voices)
+        voice = voices.join(live.source.share(request).headers, identity.expires if identity is not None else None)
+        running = self._running.get(channel.name)
+        looking = None if running is None else running.looking
+        if alone and looking is not None and looking.state == "waiting":
+            self._looks.refresh(looking)  # nobody could ask while nobody was there
+        return voice
+
+    def release(self, channel: Channel, voice: Voice | None = None) -> None:
+        """A user of the channel has gone, with its credentials; when it was the last, `linger` begins."""
+        if voice is not None and channel.voices is not None:
+            channel.voices.leave(voice)
         channel.users -= 1
         running = self._running.get(channel.name)
         if running is not None and running.channel is channel and not channel.users:
@@ -141,10 +158,13 @@ class Channels:
         stats = self._stats.routes[live.route.name]
         stats.channels += 1
         channel = Channel(name, live.route.name, live.settings, stats, self._clock)
+        channel.voices = Voices() if share.lent else None
         channel.begin(self._broker.attach(name, channel.deliver))
         publisher = ChannelPublisher(channel, self._broker, stats, self._clock)
         phase = (int.from_bytes(sha256(name.encode()).digest()[:4], "big") + 1) / 2**32
-        followed = Target(target=target, headers=share.headers, upstream=live.upstream, phase=phase)
+        followed = Target(
+            target=target, headers=share.headers, upstream=live.upstream, phase=phase, voices=channel.voices
+        )
         running = self._fill(live, followed, publisher, share.who)
         self._followed[share.who] += 1
         running.next_heartbeat = self._clock.monotonic() + live.settings.heartbeat

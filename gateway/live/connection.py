@@ -17,6 +17,7 @@ from gateway.core.codes import GOING_AWAY, NORMAL, Disconnect
 from gateway.core.http import Request
 from gateway.core.position import Position
 from gateway.core.settings import Mode
+from gateway.core.voices import Voice
 from gateway.live.basket import Basket
 from gateway.live.channel import Channel
 from gateway.live.race import race
@@ -62,6 +63,7 @@ class StreamConnection:
     """The `Connection` that transports are given.
 
     `id` ties its lines in the access log together; `opening` is None once delivery has begun, `began` is when;
+    `voice` are the credentials that it lends to a shared channel;
     `pump` is the task of a writer that needs one.
     """
 
@@ -78,6 +80,7 @@ class StreamConnection:
         "pump",
         "received",
         "transport",
+        "voice",
         "writer",
     )
 
@@ -87,6 +90,7 @@ class StreamConnection:
         self.channel = channel
         self.began: float | None = None
         self.received = 0
+        self.voice: Voice | None = None
         self.writer: Writer | None = None
         self._receive = receive
         self.opening: Opening | None = opening

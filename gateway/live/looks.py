@@ -15,7 +15,7 @@ from gateway.core.schedule import Entry, Lane, Schedule
 from gateway.core.settings import Polls
 from gateway.live.publisher import FIRST_PAUSE, LONGEST_PAUSE, ChannelPublisher
 from gateway.live.supervisor import Supervisor
-from gateway.plugin import Again, Clock, Refused, Status, Watch
+from gateway.plugin import Again, Clock, Refused, Status, Unshared, Watch
 
 _log = logging.getLogger("tidegate.live")
 
@@ -102,6 +102,11 @@ class Looks:
         except Refused as refused:
             looking.task = None  # it is this one, and ends by itself
             looking.publisher.channel.refuse(refused)
+            looking.ended()
+            return
+        except Unshared as unshared:
+            looking.task = None
+            looking.publisher.unshare(unshared)
             looking.ended()
             return
         except asyncio.CancelledError:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from gateway.core.change import Step, change_between, first_state
+from gateway.core.codes import RESTART
 from gateway.core.deletes import NONE, Absences
 from gateway.core.event import Json
 from gateway.core.pace import backoff
 from gateway.core.select import select
 from gateway.core.stats import RouteStats
 from gateway.live.channel import Channel
-from gateway.plugin import Broker, Clock, Incident, PollResult, Refused, Source, Status, Target
+from gateway.plugin import Broker, Clock, Incident, PollResult, Refused, Source, Status, Target, Unshared
 
 _log = logging.getLogger("tidegate.live")
 
@@ -110,6 +111,12 @@ class ChannelPublisher:
         self.stats.poll_seconds.observe(seconds)
         if result not in ("error", "refused"):
             self.channel.confirmed_at = self.clock.monotonic()
+
+    def unshare(self, unshared: Unshared) -> None:
+        """The subscribers must not share this channel: they are sent away to come back, each to its own."""
+        self.met("unshared")
+        _log.warning("route %s: %s", self.channel.route, unshared.remedy)
+        self.channel.end(RESTART)
 
     def met(self, incident: Incident) -> None:
         self.stats.incidents[incident] += 1

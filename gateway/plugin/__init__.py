@@ -40,6 +40,7 @@ from gateway.plugin.source import (
     Source,
     Status,
     Target,
+    Unshared,
     Watch,
     WatchingSource,
 )
@@ -99,6 +100,7 @@ __all__ = [
     "Target",
     "Transport",
     "TransportPlugin",
+    "Unshared",
     "Upstream",
     "UpstreamCall",
     "UpstreamError",

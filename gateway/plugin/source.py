@@ -9,10 +9,11 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 from gateway.core.asgi import Headers
 from gateway.core.event import Json
 from gateway.core.http import Request
+from gateway.core.voices import Voices
 from gateway.plugin.upstream import Upstream
 
 PollResult = Literal["changed", "unchanged", "not_modified", "error", "refused"]
-Incident = Literal["validator_distrusted"]
+Incident = Literal["validator_distrusted", "page_elsewhere", "pages_cut_off", "unshared"]
 
 
 class Refused(Exception):
@@ -28,18 +29,32 @@ class Refused(Exception):
         self.headers = headers or []
 
 
+class Unshared(Exception):
+    """Raised by `look`: an answer shows that these subscribers must not share a channel after all.
+
+    Nothing of it was published. The channel ends, and its subscribers come back, each to the channel that `share`
+    then gives it. `remedy` is for the operator.
+    """
+
+    def __init__(self, remedy: str) -> None:
+        super().__init__(remedy)
+        self.remedy = remedy
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
     """Who may share one channel: subscribers with equal `key` see the same data.
 
     `key` must hold, hashed, everything about a client that can change the answer; `headers` go upstream
     in its name. Neither is ever logged. `who` is whose channels are counted together, so that nobody follows too
-    many; empty for clients that cannot be told apart.
+    many; empty for clients that cannot be told apart. `lent` credentials are not in the key: they are used for others
+    too, and only as long as their owner follows the channel.
     """
 
     key: bytes
     headers: Headers
     who: bytes = b""
+    lent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +62,15 @@ class Target:
     """One channel to follow: `target` (encoded path and query) on `upstream`, in the name of `headers`.
 
     `phase`, above 0 and at most 1, is the channel's own: what is done at an interval begins that part of it later,
-    so that channels that start together do not go on in step.
+    so that channels that start together do not go on in step. Where credentials are lent, `voices` has those of
+    the subscribers there are, and `headers` none.
     """
 
     target: bytes
     headers: Headers
     upstream: Upstream
     phase: float = 1.0
+    voices: Voices | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

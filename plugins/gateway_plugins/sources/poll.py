@@ -1,18 +1,22 @@
 """The poll source: asks the backend for a live route's resource again and again while somebody follows it.
 
 A channel is shared by all clients whose forwarded credentials are the same, to the byte, and by nobody else:
-those credentials are all that a client can change in what is asked.
+those credentials are all that a client can change in what is asked. An operator may say that some claims decide the
+answer (`share_by`); then clients with the same ones share, until an answer shows that they must not.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Mapping
 from functools import partial
 from hashlib import sha256
 
 from gateway.plugin import (
     Context,
     Headers,
+    Identity,
     Plugin,
     Publisher,
     Request,
@@ -21,7 +25,8 @@ from gateway.plugin import (
     Target,
     Watch,
 )
-from gateway_plugins.sources.poll_channel import PolledChannel, Tools
+from gateway_plugins.sources.poll_channel import PolledChannel, Shared, Tools
+from gateway_plugins.sources.poll_formats import formats
 from gateway_plugins.sources.poll_options import PollOptions
 
 
@@ -29,10 +34,19 @@ class PollSource:
     """Polls for the channels of one route."""
 
     def __init__(self, options: PollOptions, context: Context) -> None:
-        self._forwarded = frozenset(name.encode() for name in options.credentials.forward)
+        credentials = options.credentials
+        self._forwarded = frozenset(name.encode() for name in credentials.forward)
+        fmt = formats(context.codecs["json"].decode)[options.decode]
+        self._fixed = [
+            *(credentials.service.lines() if credentials.service is not None else ()),
+            (b"accept", fmt.accept),
+        ]
+        self._share_by, self._sharing = options.share_by, bool(options.share_by)
         tools = Tools(
             clock=context.clock,
-            decode=context.codecs["json"].decode,
+            format=fmt,
+            pages=options.pages,
+            shared=Shared(options.share_by, self._forwarded, self._part) if not options.share_private else None,
             max_body=options.max_body,
             conditional=options.conditional,
             deadline=partial(asyncio.timeout, options.timeout),
@@ -41,10 +55,31 @@ class PollSource:
         self._channel = partial(PolledChannel, options.pace, tools)
 
     def share(self, request: Request) -> Share:
+        identity = request.identity
         credentials = self._credentials(request)
+        if identity is not None:
+            credentials += sorted(identity.headers)
         key = _digest(credentials)
-        who = request.identity.subject.encode() if request.identity is not None else key if credentials else b""
-        return Share(key=key, headers=[*credentials, (b"accept", b"application/json")], who=who)
+        who = identity.subject.encode() if identity is not None else key if credentials else b""
+        shared = self._shared_key(identity) if self._sharing and identity is not None else None
+        headers = [*credentials, *self._fixed]
+        return Share(key=shared or key, headers=headers, who=who, lent=shared is not None)
+
+    def _shared_key(self, identity: Identity) -> bytes | None:
+        """The digest of the claims that decide the answer; None when one is missing: then nothing is shared."""
+        values: list[tuple[bytes, bytes]] = []
+        for path in self._share_by:
+            value: object = identity.claims
+            for name in path.split(".")[1:]:
+                value = value.get(name) if isinstance(value, Mapping) else None
+            if value is None:
+                return None
+            values.append((path.encode(), json.dumps(value, sort_keys=True).encode()))
+        return _digest(values)
+
+    def _part(self) -> None:
+        """Share nothing by claims any more."""
+        self._sharing = False
 
     def watch(self, target: Target, publish: Publisher) -> Watch:
         return self._channel(target, publish)

@@ -7,12 +7,12 @@ shown to clients, so they hold nothing of the answer but its status.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
 from gateway.plugin import Answer, Headers, Json, Refused
+from gateway_plugins.sources.poll_formats import Format
 from gateway_plugins.sources.poll_hints import retry_after
 
 _BOM = b"\xef\xbb\xbf"
@@ -66,7 +66,7 @@ class Reading:
 def judge(answer: Answer, *, conditional: bool, has_state: bool, now: float) -> bool:
     """Whether the answer brings a state: false for 304. Raises Failed, or Refused when asking again is no use."""
     status = answer.status
-    if status == 200:
+    if status in (200, 206):  # 206, which nobody asked for, is a part: it says nothing of what it lacks
         return True
     if status == 304 and conditional:
         return False
@@ -89,16 +89,16 @@ def is_heavy(answer: Answer, threshold: int) -> bool:
     return len(answer.body) > threshold or _encoding(answer) != b""
 
 
-def read(answer: Answer, known: bytes | None, most: int, decode: Callable[[bytes], Json]) -> Reading:
+def read(answer: Answer, known: bytes | None, most: int, fmt: Format) -> Reading:
     """The document of a 200 answer, unless its body has the digest `known`. Raises Failed."""
-    if not _is_json(_header(answer, b"content-type")):
-        raise Failed(_UNFIT + "it is not JSON", answer.status)
+    if not fmt.takes(_header(answer, b"content-type")):
+        raise Failed(f"{_UNFIT}it is not {fmt.label}", answer.status)
     body = _plain(answer, most)
     digest = sha256(body).digest()
     if digest == known:
         return Reading(digest=digest, document=None, fresh=False)
     try:
-        return Reading(digest=digest, document=decode(body.removeprefix(_BOM)), fresh=True)
+        return Reading(digest=digest, document=fmt.decode(body.removeprefix(_BOM)), fresh=True)
     except ValueError as error:
         raise Failed(f"{_UNFIT}{error}", answer.status) from None
 
@@ -114,11 +114,6 @@ def _why(status: int) -> str:
 def _header(answer: Answer, name: bytes) -> bytes:
     """The first value of a header, b"" when there is none."""
     return next((value for key, value in answer.headers if key.lower() == name), b"")
-
-
-def _is_json(content_type: bytes) -> bool:
-    media = content_type.partition(b";")[0].strip().lower()
-    return not media or media.endswith((b"/json", b"+json"))
 
 
 def _encoding(answer: Answer) -> bytes:

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from hashlib import sha256
+from typing import NamedTuple
 
 from gateway.plugin import (
     Again,
@@ -21,16 +23,21 @@ from gateway.plugin import (
     Refused,
     Status,
     Target,
+    Unshared,
     UpstreamError,
 )
-from gateway_plugins.sources.poll_answer import Failed, Reading, is_heavy, judge, read, validators_of
-from gateway_plugins.sources.poll_hints import NONE, hints_of
+from gateway_plugins.sources.poll_answer import Failed, Reading, Validators, is_heavy, judge, read, validators_of
+from gateway_plugins.sources.poll_formats import Format
+from gateway_plugins.sources.poll_hints import NONE, hints_of, unshared
 from gateway_plugins.sources.poll_memory import Memory
-from gateway_plugins.sources.poll_options import Conditional
+from gateway_plugins.sources.poll_options import Conditional, Pages
+from gateway_plugins.sources.poll_pages import Elsewhere, next_page
 from gateway_plugins.sources.poll_tempo import Pace, Tempo
 
 # Parsing this much takes about 2 ms, as long as an event loop should be kept from its clients.
 _OFF_LOOP = 256 * 1024
+
+_PLAIN = (b"accept-encoding", b"identity")
 
 # What clients are told; the error itself may name addresses.
 _UNREACHED = {
@@ -49,11 +56,34 @@ class Tools:
     """
 
     clock: Clock
-    decode: Callable[[bytes], Json]
+    format: Format
+    pages: Pages | None
+    shared: Shared | None
     max_body: int
     conditional: Conditional
     deadline: Callable[[], AbstractAsyncContextManager[object]]
     own: bool
+
+
+class Shared(NamedTuple):
+    """Clients with different credentials share, by claims: `part` ends that for the route.
+
+    `forwarded` are the headers in which they may differ.
+    """
+
+    by: list[str]
+    forwarded: frozenset[bytes]
+    part: Callable[[], None]
+
+
+class Gathered(NamedTuple):
+    """The state that one poll brought: its pages, unless they are the same bytes as before (then not `fresh`)."""
+
+    digest: bytes
+    documents: list[Json]
+    fresh: bool
+    complete: bool
+    validators: Validators
 
 
 class PolledChannel:
@@ -64,13 +94,29 @@ class PolledChannel:
         self._tools = tools
         self._target = target
         self._publish = publish
-        self._headers = [*target.headers, (b"accept-encoding", b"identity")]
+        self._headers = [*target.headers, _PLAIN]
         self._tempo = Tempo(pace, target.phase)
         self._memory = Memory(tools.conditional.max_304, tools.conditional.ttl, trusted=tools.conditional.etag)
         self._hints = NONE
         self._known_ok = False
 
     async def look(self) -> Again:
+        voices = self._target.voices
+        if voices is None:
+            return await self._poll()
+        voice = voices.speaker(self._clock.time())
+        if voice is None:
+            return Again(self._tempo.interval)  # whose credentials could be used have all gone
+        self._headers = [*self._target.headers, *voice.headers, _PLAIN]
+        try:
+            return await self._poll()
+        except Refused as refused:
+            voices.leave(voice)
+            if refused.status not in (401, 403) or not len(voices):
+                raise
+            return Again(0.0)  # that was about one subscriber: ask in another's name
+
+    async def _poll(self) -> Again:
         clock, publish = self._clock, self._publish
         started = clock.monotonic()
         try:
@@ -93,44 +139,106 @@ class PolledChannel:
 
     async def _look(self, now: float) -> PollResult:
         conditions = self._memory.conditions(now)
-        answer = await self._fetch(conditions)
-        has_state, date = self._publish.has_state, self._clock.time()
-        if not judge(answer, conditional=bool(conditions), has_state=has_state, now=date):
-            self._hints = hints_of(answer.headers, date)
-            self._memory.not_modified()
-            return "changed" if await self._publish.confirm() else "not_modified"
-        self._hints = hints_of(answer.headers, date)
-        changed = await self._take(answer, now)
-        return "changed" if changed else "unchanged"
-
-    async def _fetch(self, conditions: Headers) -> Answer:
-        target, headers = self._target, self._headers + conditions
         try:
             async with self._tools.deadline():
-                return await target.upstream.fetch("GET", target.target, headers, max_body=self._tools.max_body)
+                gathered = await self._ask(conditions)
         except TimeoutError:
             raise Failed(_UNREACHED["upstream_timeout"]) from None
+        if gathered is None:
+            self._memory.not_modified()
+            return "changed" if await self._publish.confirm() else "not_modified"
+        return "changed" if await self._take(gathered, now) else "unchanged"
+
+    async def _ask(self, conditions: Headers) -> Gathered | None:
+        """The whole state as the backend tells it; None when it is not modified."""
+        answer = await self._fetch(self._target.target, conditions)
+        has_state, date = self._publish.has_state, self._clock.time()
+        good = judge(answer, conditional=bool(conditions), has_state=has_state, now=date)
+        self._hints = hints_of(answer.headers, date)
+        if not good:
+            return None
+        if self._tools.pages is not None:
+            return await self._gather(self._tools.pages, answer)
+        reading = await self._read(answer, self._memory.digest)
+        return Gathered(
+            digest=reading.digest,
+            documents=[reading.document],
+            fresh=reading.fresh,
+            complete=answer.status != 206,
+            validators=validators_of(answer.headers),
+        )
+
+    async def _gather(self, pages: Pages, answer: Answer) -> Gathered:
+        """All pages of a list, of which `answer` is the first."""
+        first, target, digest = answer, self._target.target, sha256()
+        asked, documents, size = {target}, list[Json](), 0
+        while True:
+            reading = await self._read(answer, None)
+            digest.update(reading.digest)
+            documents.append(reading.document)
+            size += len(answer.body)
+            complete = answer.status != 206
+            try:
+                following = next_page(pages, target, answer, reading.document, len(documents))
+            except Elsewhere:
+                following, complete = None, False
+                self._publish.met("page_elsewhere")
+            if following is None or not complete:
+                break
+            if following in asked or len(documents) >= pages.max or size >= self._tools.max_body:
+                complete = False
+                self._publish.met("pages_cut_off")
+                break
+            asked.add(following)
+            answer = await self._fetch(following, [])
+            if answer.status not in (200, 206):
+                raise Failed(f"the backend answered {answer.status} for a page of the list", answer.status)
+        known = pages.etag_of_all or len(documents) == 1
+        return Gathered(
+            digest=digest.digest(),
+            documents=documents,
+            fresh=digest.digest() != self._memory.digest,
+            complete=complete,
+            validators=validators_of(first.headers) if known and complete else Validators(),
+        )
+
+    async def _fetch(self, target: bytes, conditions: Headers) -> Answer:
+        headers = self._headers + conditions
+        try:
+            answer = await self._target.upstream.fetch("GET", target, headers, max_body=self._tools.max_body)
         except UpstreamError as error:
             raise Failed(_UNREACHED.get(error.code, "the backend failed")) from None
+        if self._target.voices is not None and self._tools.shared is not None:
+            self._check(answer, self._tools.shared)
+        return answer
 
-    async def _take(self, answer: Answer, now: float) -> bool:
+    def _check(self, answer: Answer, shared: Shared) -> None:
+        """Raise Unshared for a good answer that says it is not for everyone who shares it."""
+        why = unshared(answer.headers, shared.forwarded) if answer.status in (200, 206, 304) else ""
+        if why:
+            shared.part()
+            raise Unshared(
+                f"the backend marks an answer with {why!r}, so answers are no longer shared by {', '.join(shared.by)}; "
+                "set share_private if they are the same for all of them, else remove share_by"
+            )
+
+    async def _take(self, gathered: Gathered, now: float) -> bool:
         """Publish the state that an answer brings; says whether it is another than before."""
-        reading = await self._read(answer)
-        changed = False
-        if reading.fresh:
+        changed, (document, *more) = False, gathered.documents
+        if gathered.fresh:
             try:
-                changed = await self._publish.state(reading.document)
+                changed = await self._publish.state(document, more=more, complete=gathered.complete)
             except ValueError as error:
-                raise Failed(f"the backend's answer does not fit the route: {error}", answer.status) from None
-        if self._memory.whole(reading.digest, validators_of(answer.headers), now, changed=changed):
+                raise Failed(f"the backend's answer does not fit the route: {error}") from None
+        if self._memory.whole(gathered.digest, gathered.validators, now, changed=changed):
             self._publish.met("validator_distrusted")
-        return changed or (not reading.fresh and await self._publish.confirm())
+        return changed or (not gathered.fresh and await self._publish.confirm())
 
-    async def _read(self, answer: Answer) -> Reading:
-        known, tools = self._memory.digest, self._tools
+    async def _read(self, answer: Answer, known: bytes | None) -> Reading:
+        tools = self._tools
         if is_heavy(answer, _OFF_LOOP):
-            return await asyncio.to_thread(read, answer, known, tools.max_body, tools.decode)
-        return read(answer, known, tools.max_body, tools.decode)
+            return await asyncio.to_thread(read, answer, known, tools.max_body, tools.format)
+        return read(answer, known, tools.max_body, tools.format)
 
     def _failed(self, failure: Failed, took: float) -> Again:
         self._known_ok = False

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from typing import Annotated
 
+import jmespath
+from jmespath.exceptions import JMESPathError
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -20,10 +23,12 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue, WithJsonSchema
 from pydantic_core import CoreSchema
 
-from gateway.plugin import Duration, Options, Size
+from gateway.plugin import Duration, Options, Secret, Size
+from gateway_plugins.sources.poll_formats import FormatName
 from gateway_plugins.sources.poll_tempo import Pace
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", re.ASCII)
+_LINE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _PERCENT = re.compile(r"([0-9]{1,2})%", re.ASCII)
 
 # These belong to the connection or to the poll itself, never to a client.
@@ -52,6 +57,14 @@ def _percent(value: object) -> float:
     return int(match[1]) / 100
 
 
+def _expression(value: str) -> str:
+    try:
+        jmespath.compile(value)
+    except JMESPathError:
+        raise ValueError("expected a JMESPath expression, as in meta.next") from None
+    return value
+
+
 def _at_least_100ms(value: float) -> float:
     if value < 0.1:
         raise ValueError("must be at least 100ms")
@@ -72,6 +85,12 @@ Percent = Annotated[
 ]
 
 HeaderName = Annotated[str, AfterValidator(_header_name)]
+
+Expression = Annotated[str, AfterValidator(_expression)]
+
+Claim = Annotated[str, Field(pattern=r"^claims(\.[A-Za-z0-9_:/-]{1,100}){1,8}$")]
+
+Parameter = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.~\[\]$:-]{1,100}$")]
 
 Time = Annotated[Duration, AfterValidator(_at_least_100ms)]
 
@@ -138,10 +157,105 @@ class Conditional(Options):
     """the whole is asked for when it last came so long ago"""
 
 
-class Credentials(Options):
-    """`forward`: Authorization and Cookie; `none`; or a mapping that lists the headers to forward."""
+class Pages(Options):
+    """A list that comes in pages. Without `header`, `field`, `page` or `offset`: by Link headers (RFC 8288)."""
 
-    forward: list[HeaderName]
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    header: HeaderName | None = None
+    """the header with the next page's URL, as Next-Page"""
+    field: Expression | None = None
+    """JMESPath of the next page's URL in the answer"""
+    cursor: Parameter | None = None
+    """with header or field: what is there is no URL but the value of this parameter, as in after={last id}"""
+    page: Parameter | None = None
+    """the parameter that counts pages"""
+    offset: Parameter | None = None
+    """the parameter that counts items"""
+    first: Annotated[int, Field(ge=0, le=1)] = 1
+    """with page: the number of the first"""
+    size: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """with page or offset: items of a full page; one with fewer is the last. Without it, an empty one is"""
+    at: Expression | None = None
+    """with page or offset: JMESPath of the list in the answer; without it the answer is the list"""
+    max: Annotated[int, Field(ge=1, le=1000)] = 20
+    """no more pages in one poll; what lies beyond is unknown, and never taken for deleted"""
+    etag_of_all: bool = False
+    """the ETag of the first page stands for the whole list, so that it may be asked whether that has changed"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: object) -> object:
+        return {} if value == "link" else value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Pages:
+        ways = [name for name in ("header", "field", "page", "offset") if getattr(self, name) is not None]
+        if len(ways) > 1:
+            raise ValueError(f"{ways[0]} and {ways[1]} are two ways to the next page: leave one")
+        if self.cursor is not None and (not ways or ways[0] in ("page", "offset")):
+            raise ValueError("cursor needs header or field: where its value is")
+        if (self.size is not None or self.at is not None) and (not ways or ways[0] in ("header", "field")):
+            raise ValueError("size and at need page or offset")
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"const": "link"}, handler(core)]}
+
+
+class Basic(Options):
+    """A user name and a password (RFC 7617)."""
+
+    user: str
+    password: Secret
+
+
+class Service(Options):
+    """The gateway's own credentials, the same for everybody: use it only for what every client may see."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    bearer: Secret | None = None
+    """sent as Authorization: Bearer"""
+    basic: Basic | None = None
+    """sent as Authorization: Basic"""
+    headers: dict[HeaderName, Secret] = Field(default={})
+    """sent as they are, as X-Api-Key"""
+
+    @model_validator(mode="after")
+    def _something(self) -> Service:
+        if self.bearer is not None and self.basic is not None:
+            raise ValueError("bearer and basic are both Authorization: leave one")
+        if self.bearer is None and self.basic is None and not self.headers:
+            raise ValueError("expected bearer, basic or headers")
+        for _, value in self.lines():
+            if not _LINE.fullmatch(value):
+                raise ValueError("a credential holds characters that a header cannot")
+        return self
+
+    def lines(self) -> list[tuple[bytes, bytes]]:
+        """The headers to send."""
+        lines = [(name.encode(), value.get_secret_value().encode()) for name, value in sorted(self.headers.items())]
+        if self.bearer is not None:
+            lines.append((b"authorization", b"Bearer " + self.bearer.get_secret_value().encode()))
+        if self.basic is not None:
+            pair = f"{self.basic.user}:{self.basic.password.get_secret_value()}".encode()
+            lines.append((b"authorization", b"Basic " + b64encode(pair)))
+        return lines
+
+
+class Credentials(Options):
+    """`forward`: Authorization and Cookie; `none`; a list of the headers to forward; or the gateway's own."""
+
+    forward: list[HeaderName] = Field(default=[])
+    service: Service | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Credentials:
+        if self.service is not None and self.forward:
+            raise ValueError("forward and service are two kinds of credentials: leave one")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -151,7 +265,9 @@ class Credentials(Options):
         if value == "none":
             return {"forward": []}
         if not isinstance(value, (dict, Credentials)):
-            raise ValueError("expected forward, none, or {forward: [header names]}")
+            raise ValueError("expected forward, none, {forward: [header names]}, or {service: {...}}")
+        if value == {}:
+            raise ValueError("expected forward or service")
         return value
 
     @classmethod
@@ -174,8 +290,16 @@ class PollOptions(Options):
     """how far the backend's ETag and Last-Modified are trusted"""
     credentials: Credentials = Credentials(forward=list(_USUAL))
     """the client's headers sent to the backend; clients share a channel only if they are the same in all of them"""
+    share_by: list[Claim] = Field(default=[])
+    """claims that decide the answer, as claims.tenant: who has the same ones shares, whatever the credentials"""
+    share_private: bool = False
+    """share by them even answers that are marked private, no-store, or as varying with the credentials"""
+    decode: FormatName = "json"
+    """what the answers are written in"""
+    pages: Pages | None = None
+    """the answer is a list that comes in pages, which are joined before anything is compared; needs `items`"""
     max_body: Annotated[Size, AfterValidator(_body_size)] = 5 * 1024**2
-    """an answer that is bigger counts as a failure"""
+    """an answer that is bigger counts as a failure; pages beyond this, all together, as not read"""
     tolerate: Annotated[int, Field(ge=0, le=1000)] = 2
     """failures in a row before clients that have data are told that it is stale"""
     max_backoff: Time = 60.0

@@ -83,6 +83,7 @@ class Channel:
     documents: list[Json] = field(default_factory=list)
     told: list[Status] = field(default_factory=list)
     polls: list[tuple[PollResult, float]] = field(default_factory=list)
+    published: list[tuple[Json, list[Json], bool]] = field(default_factory=list)
     incidents: list[Incident] = field(default_factory=list)
     has_state: bool = False
     refuses: str = ""
@@ -96,6 +97,7 @@ class Channel:
     async def state(self, document: Json, *, more: Sequence[Json] = (), complete: bool = True) -> bool:
         if self.refuses:
             raise ValueError(self.refuses)
+        self.published.append((document, list(more), complete))
         changed = not self.documents or self.documents[-1] != document
         self.has_state = True
         self.documents.append(document)

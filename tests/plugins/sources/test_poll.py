@@ -106,6 +106,7 @@ def test_defaults() -> None:
             "interval": "5s",
             "jitter": "10%",
             "timeout": "30s",
+            "decode": "json",
             "conditional": {"etag": True, "max_304": 20, "ttl": "10m"},
             "credentials": "forward",
             "max_body": "5MB",
@@ -131,15 +132,15 @@ def test_an_interval_may_be_longer_than_the_default_backoff() -> None:
         ({"tolerate": "2"}, "valid integer"),
         ({"max_body": "1B"}, "from 1KB to 1GB"),
         ({"max_body": "2GB"}, "from 1KB to 1GB"),
-        ({"credentials": "all"}, "expected forward, none, or"),
-        ({"credentials": None}, "expected forward, none, or"),
-        ({"credentials": ["cookie"]}, "expected forward, none, or"),
+        ({"credentials": "all"}, "expected forward, none, "),
+        ({"credentials": None}, "expected forward, none, "),
+        ({"credentials": ["cookie"]}, "expected forward, none, "),
         ({"credentials": {"forward": ["X Api Key"]}}, "expected the name of a header"),
         ({"credentials": {"forward": ["X-Key: 1"]}}, "expected the name of a header"),
         ({"credentials": {"forward": ["Host"]}}, "belongs to the poll itself"),
         ({"credentials": {"forward": ["if-none-match"]}}, "belongs to the poll itself"),
         ({"credentials": {"forward": ["Transfer-Encoding"]}}, "belongs to the poll itself"),
-        ({"credentials": {"forwards": []}}, "Field required"),
+        ({"credentials": {"forwards": []}}, "Extra inputs"),
         ({"every": "5s"}, "Extra inputs are not permitted"),
     ],
 )
@@ -175,3 +176,39 @@ def test_an_interval_reads_back(written: object, effective: object) -> None:
     options = PollOptions.model_validate({"interval": written})
     assert options.model_dump(mode="json")["interval"] == effective
     assert PollOptions.model_validate(options.model_dump(mode="json")) == options
+
+
+def test_the_gateways_own_credentials_are_everybodys() -> None:
+    service = {"bearer": "s3cret", "headers": {"X-Api-Key": "k"}}
+    one = share([(b"authorization", b"Bearer mine")], credentials={"service": service})
+    two = share([(b"cookie", b"a=b")], credentials={"service": service})
+    assert one == two
+    assert one.headers == [(b"x-api-key", b"k"), (b"authorization", b"Bearer s3cret"), ACCEPT]
+    basic = share([], credentials={"service": {"basic": {"user": "me", "password": "pw"}}})
+    assert basic.headers == [(b"authorization", b"Basic bWU6cHc="), ACCEPT]
+
+
+@pytest.mark.parametrize(
+    ("credentials", "why"),
+    [
+        ({}, "expected forward or service"),
+        ({"service": {}}, "expected bearer, basic or headers"),
+        ({"service": {"bearer": "a"}, "forward": ["Cookie"]}, "two kinds"),
+        ({"service": {"bearer": "a", "basic": {"user": "u", "password": "p"}}}, "both Authorization"),
+        ({"service": {"bearer": "s3cret\r\nX-Evil: 1"}}, "a header cannot"),
+    ],
+)
+def test_credentials_that_make_no_sense(credentials: object, why: str) -> None:
+    with pytest.raises(ValidationError, match=why) as caught:
+        PollOptions.model_validate({"credentials": credentials})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_secrets_are_not_shown() -> None:
+    options = PollOptions.model_validate({"credentials": {"service": {"bearer": "s3cret"}}})
+    assert "s3cret" not in repr(options) + str(options.model_dump(mode="json"))
+
+
+@pytest.mark.parametrize(("decode", "accept"), [("csv", b"text/csv"), ("ndjson", b"application/x-ndjson")])
+def test_what_is_asked_for_is_the_format(decode: str, accept: bytes) -> None:
+    assert share([], decode=decode).headers == [(b"accept", accept)]

@@ -1,0 +1,139 @@
+"""What a backend's bodies are written in, and how they become JSON.
+
+Pure: bytes in, a document out, ValueError (without any of the data) for what is not of the format. Bodies are bounded
+before they come here; what is made of them here is bounded by their size and by depth.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+from xml.parsers import expat
+
+from gateway.plugin import MAX_DEPTH, Json
+
+Decode = Callable[[bytes], Json]
+FormatName = Literal["json", "ndjson", "xml", "csv", "text"]
+
+# Expat's own text buffer; one call of the handler for so many characters.
+_XML_BUFFER = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """`label` names it to clients, `accept` is what is asked for.
+
+    `types` are the ends of content types that are taken; empty: all but HTML, as that of a login page.
+    """
+
+    label: str
+    accept: bytes
+    types: tuple[bytes, ...]
+    decode: Decode
+
+    def takes(self, content_type: bytes) -> bool:
+        """Whether a body of this content type may be one; one without a type may."""
+        media = content_type.partition(b";")[0].strip().lower()
+        if not media:
+            return True
+        return media.endswith(self.types) if self.types else not media.endswith(b"html")
+
+
+def formats(json: Decode) -> dict[FormatName, Format]:
+    """Every format, by its name in the configuration; `json` reads one JSON text."""
+    return {
+        "json": Format(label="JSON", accept=b"application/json", types=(b"/json", b"+json"), decode=json),
+        "ndjson": Format(
+            label="NDJSON", accept=b"application/x-ndjson", types=(), decode=lambda body: _lines(body, json)
+        ),
+        "xml": Format(label="XML", accept=b"application/xml, text/xml;q=0.9", types=(b"/xml", b"+xml"), decode=_xml),
+        "csv": Format(label="CSV", accept=b"text/csv", types=(), decode=_csv),
+        "text": Format(label="text", accept=b"text/plain", types=(), decode=_text),
+    }
+
+
+def _lines(body: bytes, json: Decode) -> Json:
+    """One JSON text a line; the list of them."""
+    return [json(line) for line in body.split(b"\n") if line.strip()]
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8 text") from None
+
+
+def _csv(body: bytes) -> Json:
+    """A list of objects, by the names in the first line; every value is text."""
+    reader = csv.reader(io.StringIO(_text(body), newline=""), strict=True)
+    try:
+        names = next(reader, [])
+        if len(set(names)) < len(names):
+            raise ValueError("it has two columns of one name")
+        rows: list[Json] = []
+        for row in reader:
+            if row:
+                if len(row) != len(names):
+                    raise ValueError("it has a row that is longer or shorter than its first line")
+                rows.append(dict(zip(names, row, strict=True)))
+    except csv.Error:
+        raise ValueError("it is not CSV") from None
+    return rows
+
+
+class _Tree:
+    """XML elements as objects: attributes under @name, text under #text; an element of text alone is that text.
+
+    Elements of one name under one parent are a list, one alone is not: `items.at: shop.shirt[]` reads both.
+    Document types are refused, and with them every entity but the five of XML itself.
+    """
+
+    def __init__(self) -> None:
+        self.root: dict[str, Json] = {}
+        self._open: list[tuple[str, dict[str, Json], list[str]]] = []
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if len(self._open) >= MAX_DEPTH:
+            raise ValueError("XML is nested too deeply")
+        self._open.append((name, {f"@{key}": value for key, value in attributes.items()}, []))
+
+    def text(self, data: str) -> None:
+        self._open[-1][2].append(data)
+
+    def end(self, _: str) -> None:
+        name, fields, pieces = self._open.pop()
+        text = "".join(pieces).strip()
+        if text and fields:
+            fields["#text"] = text
+        parent = self._open[-1][1] if self._open else self.root
+        value: Json = fields or text
+        if name not in parent:
+            parent[name] = value
+            return
+        before = parent[name]
+        if isinstance(before, list):
+            before.append(value)
+        else:
+            parent[name] = [before, value]
+
+
+def _refuse(*_: object) -> None:
+    raise ValueError("it declares a document type")
+
+
+def _xml(body: bytes) -> Json:
+    tree, parser = _Tree(), expat.ParserCreate()
+    parser.buffer_text, parser.buffer_size = True, _XML_BUFFER
+    parser.StartElementHandler = tree.start
+    parser.EndElementHandler = tree.end
+    parser.CharacterDataHandler = tree.text
+    parser.StartDoctypeDeclHandler = _refuse
+    try:
+        parser.Parse(body, True)
+    except (expat.ExpatError, LookupError):
+        raise ValueError("it is not XML") from None
+    return tree.root

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.plugin import MAX_DEPTH, Json
+from gateway_plugins.sources.poll_formats import FormatName, formats
+
+ALL = formats(json.loads)
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "document"),
+    [
+        ("json", b'{"a": 1}', {"a": 1}),
+        ("ndjson", b'{"a":1}\n\n[2]\r\n3', [{"a": 1}, [2], 3]),
+        ("ndjson", b"", []),
+        ("text", b"h\xc3\xa9\n", "h\u00e9\n"),
+        ("csv", b'id,name\r\n1,"a, ""b"""\r\n\r\n2,c\r\n', [{"id": "1", "name": 'a, "b"'}, {"id": "2", "name": "c"}]),
+        ("csv", b"", []),
+        ("csv", b"id\n", []),
+        ("xml", b"<shop/>", {"shop": ""}),
+        ("xml", b"<a>1 &amp; &#50;</a>", {"a": "1 & 2"}),
+        (
+            "xml",
+            b'<?xml version="1.0"?><s v="1"><i id="1">x</i><i id="2"/><n><m>y</m></n> tail</s>',
+            {
+                "s": {
+                    "@v": "1",
+                    "i": [{"@id": "1", "#text": "x"}, {"@id": "2"}],
+                    "n": {"m": "y"},
+                    "#text": "tail",
+                }
+            },
+        ),
+        ("xml", b"<a><b>1</b><b>2</b><b>3</b></a>", {"a": {"b": ["1", "2", "3"]}}),
+    ],
+)
+def test_documents(name: FormatName, body: bytes, document: Json) -> None:
+    assert ALL[name].decode(body) == document
+
+
+BOMB = b'<!DOCTYPE a [<!ENTITY b "SECRET"><!ENTITY c "&b;&b;&b;&b;&b;&b;">]><a>&c;</a>'
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "why"),
+    [
+        ("xml", BOMB, "document type"),
+        ("xml", b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>', "document type"),
+        ("xml", b"<a>&SECRET;</a>", "not XML"),
+        ("xml", b"<a><b></a>", "not XML"),
+        ("xml", b"", "not XML"),
+        ("xml", b'<?xml version="1.0" encoding="SECRET"?><a/>', "not XML"),
+        ("xml", b"<a>" * (MAX_DEPTH + 1) + b"</a>" * (MAX_DEPTH + 1), "nested too deeply"),
+        ("csv", b"a,b\n1\n", "longer or shorter"),
+        ("csv", b"a,a\n1,2\n", "two columns"),
+        ("csv", b'a\n"SECRET', "not CSV"),
+        ("csv", b"a\n" + b"x" * 200_000, "not CSV"),
+        ("csv", b"\xff", "not UTF-8"),
+        ("text", b"\xff", "not UTF-8"),
+    ],
+)
+def test_what_is_not_of_the_format(name: FormatName, body: bytes, why: str) -> None:
+    with pytest.raises(ValueError, match=why) as caught:
+        ALL[name].decode(body)
+    assert "SECRET" not in str(caught.value)
+
+
+@given(st.sampled_from(["xml", "csv", "text", "ndjson"]), st.binary(max_size=200))
+def test_nothing_but_a_value_error(name: FormatName, body: bytes) -> None:
+    with contextlib.suppress(ValueError):
+        ALL[name].decode(body)
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type", "taken"),
+    [
+        ("json", b"application/problem+json; charset=utf-8", True),
+        ("json", b"", True),
+        ("json", b"text/plain", False),
+        ("xml", b"application/atom+xml", True),
+        ("xml", b"application/json", False),
+        ("csv", b"application/vnd.ms-excel", True),
+        ("csv", b"text/html", False),
+        ("text", b"application/xhtml", False),
+    ],
+)
+def test_content_types(name: FormatName, content_type: bytes, taken: bool) -> None:
+    assert ALL[name].takes(content_type) is taken
