@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from gateway.config.certificates import tls_files_load
-from gateway.config.model import Admin, AuthKeys, BrokerKeys, LiveKeys, Section, TransportKeys
+from gateway.config.model import Admin, AuthKeys, BrokerKeys, Limits, LiveKeys, Section, TransportKeys
 from gateway.config.nearest import did_you_mean, nearest
 from gateway.config.plugins import Kind, Model
 from gateway.config.recorded import recordings_follow_live_routes
@@ -18,6 +18,7 @@ from gateway.config.tree import Finding, Path, Tree, Value, listing, mapping
 from gateway.config.values import split_host_port
 from gateway.config.writes import refreshes_reach_live_routes
 from gateway.errors import Problem
+from gateway.plugin.options import format_size, parse_size
 
 
 def check(tree: Tree, model: Model) -> list[Problem]:
@@ -100,6 +101,17 @@ def _lists_are_no_objects(tree: Tree) -> Iterator[Finding]:
                 )
         if live.get("ignore"):
             yield (*path, "live", "ignore"), "with items, what to ignore stands in items.ignore, as paths in an item"
+
+
+def _frames_fit_messages(tree: Tree) -> Iterator[Finding]:
+    limits = mapping(tree.value.get("limits"))
+    message = limits.get("message", format_size(Limits().message))
+    try:
+        useless = "frame" in limits and parse_size(limits["frame"]) > parse_size(message)
+    except ValueError:
+        return
+    if useless:
+        yield ("limits", "frame"), f"no frame is larger than a message, and message is {message}: remove frame"
 
 
 def _pools_hold_their_idle(tree: Tree) -> Iterator[Finding]:
@@ -193,6 +205,7 @@ _CHECKS: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     _lists_are_no_objects,
     refreshes_reach_live_routes,
     recordings_follow_live_routes,
+    _frames_fit_messages,
     _pools_hold_their_idle,
     _addresses_differ,
     tls_files_load,
