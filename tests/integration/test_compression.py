@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import websockets.asyncio.client
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 
+from tests.browser.conftest import browser, chromium
+from tests.integration import foreign
 from tests.integration.backend import Backend
+from tests.integration.clients import Open, heard
 from tests.integration.conftest import Serve
 from tests.integration.frames import handshake, read_close, read_frame
 from tests.integration.gateways import Gateway
 from tests.integration.processes import come
 from tests.integration.raw import connected
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+__all__ = ["browser", "chromium"]
 
 CONFIG = """\
 upstreams:
@@ -52,6 +60,23 @@ async def test_clients_with_and_without_it_are_told_the_same(running: Gateway) -
         first, second = await told(with_it.recv()), await told(without_it.recv())
         assert first["data"] == second["data"]
         assert len(first["data"]) == 100
+
+
+async def told_everything(open_stream: Open, running: Gateway) -> None:
+    async with open_stream(f"{running.url}/api/shirts", None, {}) as stream:
+        assert len((await heard(stream, "snapshot")).data) == 100
+        await stream.close()
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("name", [name for name in foreign.NODE if "eventsource" not in name])
+async def test_node(name: str, running: Gateway) -> None:
+    await told_everything(foreign.NODE[name], running)
+
+
+@pytest.mark.browser
+async def test_chromium(browser: Browser, running: Gateway) -> None:
+    await told_everything(foreign.chromium(browser)["chromium-websocket"], running)
 
 
 async def test_what_is_sent_is_the_same_for_all_and_small(running: Gateway) -> None:
