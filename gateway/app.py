@@ -23,7 +23,7 @@ from gateway.admin.health import HealthState
 from gateway.admin.logs import logging_to
 from gateway.auth.gate import gates
 from gateway.config import load_from_environment
-from gateway.core.asgi import App, Headers, Receive, Scope, Send
+from gateway.core.asgi import App, Headers, Message, Receive, Scope, Send
 from gateway.core.cors import SHARING, asks_to_read, preflight, sharing
 from gateway.core.credentials import from_subprotocols
 from gateway.core.http import IDENTITY, header
@@ -35,7 +35,9 @@ from gateway.core.trust import Trusted, believe
 from gateway.errors import ClientError
 from gateway.live.app import Live, Parts
 from gateway.live.channels import live_routes
+from gateway.live.conversation import Found
 from gateway.live.negotiate import request_of, split_query
+from gateway.live.sessions import Inside, Sessions
 from gateway.live.writes import Writes
 from gateway.plugin import AnySource, Authenticator, Broker, Codec, Context, Discoverable, Options, Transport
 from gateway.plugin.registry import find
@@ -126,6 +128,10 @@ class Application:
         self._proxy = Proxy(self._upstreams, self.stats, self.access, time.monotonic, writes.done)
         self._links = links(transports.values())
         self._trusted = Trusted(settings.trusted_proxies)
+        self._sessions = Sessions(
+            self._live.parts,
+            Inside(channels=self._live.channels, find=self._find, rest=self._rest, codecs=context.codecs),
+        )
         self.admin: App = admin_app(
             self.stats, self.health, settings, transports=transports, lost_lines=lambda: self.access.dropped
         )
@@ -171,6 +177,8 @@ class Application:
         self, scope: Scope, receive: Receive, send: Send, route: Route, params: Mapping[str, str]
     ) -> Awaitable[None]:
         """From its live side or from its upstream; raises ClientError."""
+        if route.session is not None:
+            return self._sessions.serve(scope, receive, send, route)
         live = self._live_routes.get(route.name)
         if live is not None:
             asked = self._live.asked(scope, params)
@@ -196,6 +204,35 @@ class Application:
         await send({"type": "http.response.start", "status": 204, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
+    async def _rest(self, scope: Scope, receive: Receive, send: Send, session: Route) -> None:
+        """Answer a request of a session: as `lead`, but that it can only want a REST answer."""
+        try:
+            route, params = self._match(scope, scope["method"])
+            if route.session is not None:
+                raise ClientError(404, "no_route", "this is the session endpoint, it answers no requests")
+            identity = scope.pop(IDENTITY, None)
+            if route.auth:
+                known = identity is not None and route.auth == session.auth
+                admit = self._gates[route.name].admit
+                scope[IDENTITY] = identity if known else await admit(request_of(scope, params))
+            if route.live is not None:
+                scope["query_string"], _ = split_query(scope["query_string"])
+            answer = self._proxy.forward(scope, receive, send, route)
+        except ClientError as error:
+            answer = self._refuse(scope, send, error)
+        await answer
+
+    def _find(self, path: bytes, host: bytes | None) -> Found:
+        """The live route of a channel; raises ClientError."""
+        match = self._table.match("GET", path, host)
+        if isinstance(match, Miss):
+            raise match.error()
+        live = self._live_routes.get(match.route.name)
+        if live is None:
+            raise ClientError(404, "not_live", "this URL is not live: it can be read, but not followed")
+        gate = self._gates.get(match.route.name)
+        return Found(live=live, params=match.params, admit=gate.admit if gate is not None else None)
+
     def _match(self, scope: Scope, method: str) -> Match[Route]:
         path = scope.get("raw_path")
         if path is None:  # optional in ASGI; the rest of the gateway relies on it
@@ -218,7 +255,9 @@ class Application:
                 await send({"type": "websocket.close", "code": error.close_code, "reason": error.detail})
                 return
             kind = "websocket.http.response"
-        await send({"type": f"{kind}.start", "status": error.status, "headers": headers})
+        start: Message = {"type": f"{kind}.start", "status": error.status, "headers": headers}
+        start["tidegate.problem"] = error.code, error.detail  # who asks from inside need not parse the body
+        await send(start)
         await send({"type": f"{kind}.body", "body": b"" if scope.get("method") == "HEAD" else body})
 
     def _upstream_at(self, url: str) -> HttpUpstream:
@@ -247,7 +286,9 @@ class Application:
                 stack.push_async_callback(upstream.close)
             stack.push_async_callback(self._finish_requests)
             stack.push_async_callback(self._live.close)
+            stack.push_async_callback(self._sessions.close)
             await self._live.start()
+            await self._sessions.start()
             self.health.ready = True
             await send({"type": "lifespan.startup.complete"})
             await receive()
@@ -319,5 +360,7 @@ def _calm_collector() -> None:
 def describe(route: Route) -> str:
     """A route in one line: what matches, where it goes, and what makes it live."""
     methods = ",".join(sorted(route.methods)) or "any method"
+    if route.session is not None:
+        return f"{route.host or ''}{route.path} -> sessions"
     live = f", live by {route.live.source.name}" if route.live is not None else ""
     return f"{route.host or ''}{route.path} ({methods}) -> {route.upstream}{live}"

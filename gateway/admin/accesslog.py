@@ -111,8 +111,13 @@ class JsonAccessLog:
         for scope, route, status, sent, seconds, now in answered:
             self._put(
                 f'{{"time":{self._time(now)},"kind":"request",{self._asked(scope)},"route":{self._texts[route]},'
-                f'"status":{status},"bytes":{sent},"seconds":{seconds:.6f}}}\n'
+                f'"status":{status},"bytes":{sent},"seconds":{seconds:.6f}{self._session(scope)}}}\n'
             )
+
+    def _session(self, scope: Scope) -> str:
+        """Of a request that came over a session, which one: the `stream` of its lines."""
+        session = scope.get("tidegate.session")
+        return f',"session":{self._texts[session]}' if session is not None else ""
 
     def opened(self, stream: str, scope: Scope, route: str, transport: str) -> None:
         """A stream began."""

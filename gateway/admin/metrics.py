@@ -66,6 +66,7 @@ class StatsCollector(Collector):
         routes: dict[Labels, RouteStats] = {(name,): route for name, route in dict(self._stats.routes).items()}
         yield from _requests(routes)
         yield from _streams(_by_transport(routes))
+        yield from _sessions({labels: route for labels, route in routes.items() if "session" in route.streams})
         yield from _sources({labels: route for labels, route in routes.items() if route.polls})
         yield from _upstreams({(name,): upstream for name, upstream in dict(self._stats.upstreams).items()})
 
@@ -188,6 +189,25 @@ def _streams(streams: dict[Labels, StreamStats]) -> Iterator[Metric]:
         "Snapshots sent because a client's position could not be continued.",
         STREAM,
         _one(streams, lambda it: it.resets),
+    )
+
+
+def _sessions(routes: dict[Labels, RouteStats]) -> Iterator[Metric]:
+    yield _gauge(
+        "tidegate_session_subscriptions",
+        "Subscriptions that sessions hold.",
+        ROUTE,
+        _one(routes, lambda route: route.session.subscriptions),
+    )
+    yield _counter(
+        "tidegate_session_operations",
+        "What the clients of sessions asked for, by result: ok, or the error's code.",
+        ("route", "op", "result"),
+        (
+            ((*labels, *key), count)
+            for labels, route in routes.items()
+            for key, count in dict(route.session.operations).items()
+        ),
     )
 
 

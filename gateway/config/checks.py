@@ -14,6 +14,7 @@ from gateway.config.nearest import did_you_mean, nearest
 from gateway.config.plugins import Kind, Model
 from gateway.config.recorded import recordings_follow_live_routes
 from gateway.config.routes import all_are_reached, names_differ, routes
+from gateway.config.sessions import routes_have_one_answer, sessions_follow_live_routes
 from gateway.config.tree import Finding, Path, Tree, Value, listing, mapping
 from gateway.config.values import split_host_port
 from gateway.config.writes import refreshes_reach_live_routes
@@ -200,6 +201,8 @@ _CHECKS: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     _authenticators_exist,
     names_differ,
     all_are_reached,
+    routes_have_one_answer,
+    sessions_follow_live_routes,
     _live_routes_allow_get,
     _item_mode_has_items,
     _lists_are_no_objects,

@@ -18,6 +18,7 @@ from gateway.config.model import (
     LiveKeys,
     Pool,
     RouteKeys,
+    Session,
     Upstream,
 )
 from gateway.config.plugins import chosen, used
@@ -138,12 +139,23 @@ def _route(route: RouteKeys) -> settings.Route:
     return settings.Route(
         name=route.name or route.path,
         path=parse_template(route.path),
-        upstream=route.upstream,
+        upstream=route.upstream or "",
         methods=implied(route.methods or []),
         host=route.host,
         auth=tuple(route.auth or ()),
         live=_live(route.live) if route.live else None,
         refresh_on_write=None if route.refresh_on_write is None else tuple(route.refresh_on_write),
+        session=_session(route.session) if route.session else None,
+    )
+
+
+def _session(session: Session) -> settings.SessionSettings:
+    return settings.SessionSettings(
+        subscribe=tuple(parse_template(pattern) for pattern in session.subscribe),
+        requests=session.requests,
+        timeout=session.timeout,
+        origins=tuple(session.origins),
+        limits=settings.SessionLimits(**dict(session.limits)),
     )
 
 

@@ -21,6 +21,7 @@ def schema() -> dict[str, Json]:
     for name, kind in (("Live", model.sources), ("Auth", model.authenticators), ("Broker", model.brokers)):
         _one_of(tidy, name, sorted(kind.options))
     _any_of(tidy, "Transport", sorted(model.transports.options))
+    _section(tidy, "Route")["anyOf"] = [{"required": ["upstream"]}, {"required": ["session"]}]
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Tidegate configuration", **tidy}
 
 
@@ -33,14 +34,19 @@ def _one_of(root: Node, name: str, plugins: list[str]) -> None:
 
 def _any_of(root: Node, name: str, plugins: list[str]) -> Node:
     """A plugin's name alone means its defaults."""
-    definitions = root["$defs"]
-    assert isinstance(definitions, dict)
-    section = definitions[name]
-    assert isinstance(section, dict)
+    section = _section(root, name)
     properties = section["properties"]
     assert isinstance(properties, dict)
     for plugin in plugins:
         properties[plugin] = {"anyOf": [properties[plugin], {"type": "null"}]}
+    return section
+
+
+def _section(root: Node, name: str) -> Node:
+    definitions = root["$defs"]
+    assert isinstance(definitions, dict)
+    section = definitions[name]
+    assert isinstance(section, dict)
     return section
 
 

@@ -216,6 +216,28 @@ class LiveKeys(Section):
     """permessage-deflate for WebSocket clients that offer it"""
 
 
+class SessionLimits(Section):
+    subscriptions: Count = 100
+    """channels that one session follows at once"""
+    requests: Count = 32
+    """requests of one session under way at once"""
+    response: Memory = 1024 * 1024
+    """the body of one answer"""
+
+
+class Session(Section):
+    subscribe: Annotated[list[PathTemplate], Distinct] = Field(default=[])
+    """the live URLs that may be followed, as in /api/**"""
+    requests: bool = False
+    """whether REST requests may be sent through it"""
+    timeout: Time = 60.0
+    """from a request to the end of its answer"""
+    origins: list[Origin] = Field(default=[])
+    """pages of other origins that may open it with the cookies of this one; * allows all"""
+    limits: SessionLimits = SessionLimits()
+    """what one session may have at once"""
+
+
 class RouteKeys(Section):
     path: PathTemplate
     """/literal/{name}/*, with /** at the end for any rest; the first route that fits answers"""
@@ -225,7 +247,7 @@ class RouteKeys(Section):
     """only requests to this host"""
     methods: Annotated[list[Method], Distinct] | None = None
     """only these methods; GET includes HEAD"""
-    upstream: Text
+    upstream: Text | None = None
     """the name of the upstream that answers"""
     auth: Texts | None = None
     """the authenticators that may let a client in, the first that knows it"""
@@ -233,6 +255,8 @@ class RouteKeys(Section):
     """makes the URL live as well: how the gateway learns of changes"""
     refresh_on_write: Refreshes | None = None
     """what is looked at at once after a successful write: self, and paths with parameters of this route's"""
+    session: Session | None = None
+    """in place of an upstream: one WebSocket that follows many channels and carries REST"""
 
 
 def off_or_section(value: object) -> str:

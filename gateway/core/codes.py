@@ -33,5 +33,6 @@ UNAUTHENTICATED = Disconnect(4401, "the backend refused the credentials", "unaut
 FORBIDDEN = Disconnect(4403, "the backend forbids this resource", "forbidden", False)
 NO_CHANNEL = Disconnect(4404, "no such resource", "no_channel", False)
 NO_HEARTBEAT = Disconnect(4408, "no heartbeat", "no_heartbeat", True)
+EXPIRED = Disconnect(4409, "the credentials have expired", "expired", False)
 TOO_SLOW = Disconnect(4413, "too slow, reconnect and resume", "too_slow", True)
 TOO_MANY = Disconnect(4429, "too many", "too_many", True)

@@ -187,21 +187,43 @@ class LiveSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """A match and what answers it. `name` labels metrics and logs: the path template unless given.
+class SessionLimits:
+    """What one session may have at once, and `response` bytes of one answer."""
 
-    `auth` names the authenticators that are asked in turn; without one everybody is let in. `refresh_on_write` are
-    the paths that writes may change, as `gateway.core.writes` reads them; None: the usual ones.
+    subscriptions: int = 100
+    requests: int = 32
+    response: int = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """What makes a route the session endpoint: what its clients may follow, and whether they may send requests."""
+
+    subscribe: tuple[Template, ...] = ()
+    requests: bool = False
+    timeout: float = 60.0
+    origins: tuple[str, ...] = ()
+    limits: SessionLimits = field(default_factory=SessionLimits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A match and what answers it: an upstream, or sessions (then `upstream` is empty).
+
+    `name` labels metrics and logs: the path template unless given. `auth` names the authenticators that are asked in
+    turn; without one everybody is let in. `refresh_on_write` are the paths that writes may change, as
+    `gateway.core.writes` reads them; None: the usual ones.
     """
 
     name: str
     path: Template
-    upstream: str
+    upstream: str = ""
     methods: frozenset[str] = frozenset()
     host: str | None = None
     auth: tuple[str, ...] = ()
     live: LiveSettings | None = None
     refresh_on_write: tuple[str, ...] | None = None
+    session: SessionSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,6 +112,17 @@ class StreamStats:
 
 
 @dataclass(slots=True)
+class SessionStats:
+    """What the sessions of one route do. `operations` is keyed by (op, "ok" or the error's code)."""
+
+    subscriptions: int = 0  # now
+    operations: defaultdict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+
+    def count(self, op: str, result: str) -> None:
+        self.operations[op, result] += 1
+
+
+@dataclass(slots=True)
 class RouteStats:
     """One route. `requests` is keyed by (method, status); streams are not among them."""
 
@@ -130,6 +141,7 @@ class RouteStats:
     events: Counts = field(default_factory=_counts)  # by event type
     channels: int = 0
     failing: int = 0  # of these, channels whose source fails
+    session: SessionStats = field(default_factory=SessionStats)
 
 
 @dataclass(slots=True)

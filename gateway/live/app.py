@@ -63,6 +63,16 @@ class Live:
     def __repr__(self) -> str:
         return f"<Live channels={len(self._channels)} tasks={len(self._supervisor)}>"
 
+    @property
+    def channels(self) -> Channels:
+        """The channels of this node, which sessions follow as well."""
+        return self._channels
+
+    @property
+    def parts(self) -> Parts:
+        """What it is made of, which sessions share."""
+        return self._parts
+
     def asked(self, scope: Scope, params: Mapping[str, str]) -> Asked | None:
         """Whether the request is for a stream rather than for the REST answer."""
         request = request_of(scope, params)

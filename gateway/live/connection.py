@@ -159,6 +159,7 @@ class StreamConnection:
         self.writer = basket
         subscription = self.channel.subscribe(encoding, opening.mode, self.transport.name, basket, self.disconnect)
         self._subscription = subscription
+        basket.on_flow(subscription.full, subscription.drained)
         # To be told of bad news at once, over and over, would be a busy loop: it waits for the end of the wait.
         subscription.start(since, told=since is not None)
         if wait > 0 and not basket.filled.is_set():
@@ -186,6 +187,7 @@ class StreamConnection:
         if self._ending is not None:
             self._close(self._ending)
         else:
+            writer.on_flow(subscription.full, subscription.drained)
             subscription.start(opening.since)
 
     async def receive(self) -> str | bytes | None:
@@ -199,7 +201,7 @@ class StreamConnection:
                 return text if text is not None else data
             if kind in ("websocket.disconnect", "http.disconnect"):
                 self._gone = True
-                self._ending = self._ending or _peer_left(message)
+                self._ending = self._ending or peer_left(message)
                 if self.pump is not None:
                     self.pump.cancel()  # nobody is left to read what it still has
                 return None
@@ -248,7 +250,8 @@ class StreamConnection:
         return self.opening
 
 
-def _peer_left(message: Message) -> Disconnect:
+def peer_left(message: Message) -> Disconnect:
+    """Why a client that has gone went."""
     code = message.get("code", GOING_AWAY.code)
     label = message.get("label") or ("normal" if code == 1000 else GOING_AWAY.label)
     return Disconnect(code, message.get("reason") or "", label, reconnect=True)

@@ -76,7 +76,10 @@ class Feed:
 
 
 class Subscription:
-    """One subscriber: at the head in its group, or behind with its own offset."""
+    """One subscriber: at the head in its group, or behind with its own offset.
+
+    Whoever owns the writer calls `full` and `drained` as `Writer.on_flow` tells: a writer may carry many of them.
+    """
 
     __slots__ = ("_base", "_feed", "_finish", "_offset", "_own", "_status", "_waiting", "group", "writer")
 
@@ -107,7 +110,6 @@ class Subscription:
 
     def start(self, since: Position | None, *, told: bool = False) -> None:
         """Send the first bytes and follow from there; who was `told` hears of the status when it changes."""
-        self.writer.on_flow(self._full, self._drained)
         first = join(self._feed.log, self.group.audience, since)
         self._send(first)
         self._status = self._feed.status if told or not self._feed.failing else None
@@ -168,12 +170,14 @@ class Subscription:
             self._status = self._feed.status
             self.group.remove(self)
 
-    def _full(self) -> None:
+    def full(self) -> None:
+        """The writer takes no more for now."""
         if self._base is not None:
             self._leave()
             self._waiting = True
 
-    def _drained(self) -> None:
+    def drained(self) -> None:
+        """The writer takes more again; what was missed meanwhile is sent."""
         if self._waiting:
             self._waiting = False
             self._follow()

@@ -67,7 +67,9 @@ class Reply:
     async def problem(self, status: int, code: str, detail: str) -> None:
         """Answer in the upstream's place."""
         headers, body = problem(status, code, detail)
-        await self._send(self._start(status, headers, trailers=False))
+        start = self._start(status, headers, trailers=False)
+        start["tidegate.problem"] = code, detail  # who asks from inside need not parse the body
+        await self._send(start)
         await self._send({"type": "http.response.body", "body": b"" if self._mute else body})
         self.sent = 0 if self._mute else len(body)
 

@@ -39,6 +39,7 @@ class Scene:
     def join(self, since: Position | None = None, high: int = 10_000) -> tuple[Subscription, ManualWriter]:
         writer = ManualWriter(high=high, low=0)
         subscription = Subscription(self.feed, self.group, writer, self.gone.append)
+        writer.on_flow(subscription.full, subscription.drained)
         subscription.start(since)
         return subscription, writer
 

@@ -1,0 +1,43 @@
+"""What routes answer: an upstream or sessions, never both; and sessions follow what is live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.config.model import RouteKeys
+from gateway.config.nearest import nearest
+from gateway.config.routes import routes
+from gateway.config.tree import Finding, Tree, Value, listing, mapping
+from gateway.core.route import Template, parse_template
+
+
+def routes_have_one_answer(tree: Tree) -> Iterator[Finding]:
+    for path, route in routes(tree):
+        if "session" not in route:
+            if "upstream" not in route and "upstream" not in (nearest(key, RouteKeys.model_fields) for key in route):
+                yield (*path, "upstream"), "this key is required"
+            continue
+        for other in ("upstream", "live"):
+            if other in route:
+                yield (*path, other), f"a session route has no {other}: put it on a route of its own"
+        methods = route.get("methods")
+        if isinstance(methods, list) and methods and "GET" not in methods:
+            yield (*path, "methods"), "a session is opened with GET: add it, or remove methods"
+
+
+def sessions_follow_live_routes(tree: Tree) -> Iterator[Finding]:
+    """A pattern that no live route can be within is a mistake in one of them."""
+    live = [template for _, route in routes(tree) if "live" in route and (template := _template(route.get("path")))]
+    for path, route in routes(tree):
+        session = mapping(route.get("session"))
+        for index, text in enumerate(listing(session.get("subscribe"))):
+            pattern = _template(text)
+            if pattern and not any(pattern.covers(other) or other.covers(pattern) for other in live):
+                yield (*path, "session", "subscribe", index), "no live route is within this pattern"
+
+
+def _template(text: Value) -> Template | None:
+    try:
+        return parse_template(text) if isinstance(text, str) else None
+    except ValueError:
+        return None

@@ -1,0 +1,315 @@
+"""The conversation of one session: what its client may do, what is under way, and what is answered.
+
+It decides and does nothing: `handle` takes what happened, a client's message or the outcome of a command, and
+returns what is to be done, in order. It knows nothing of sockets, clocks, channels' contents or backends, and no
+published event passes through it: a channel writes to its followers by itself once `Begin` has said so.
+
+Rules:
+* Every message with an id is answered once: a request with its response, the others with `ok`, or with `error`.
+* One subscription a channel; `ok` comes before its first event, and nothing comes after the answer to `unsubscribe`.
+* A channel that ends takes its subscription with it, and nothing else: `error` with `channel`.
+* Outcomes of what the client has given up meanwhile are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from gateway.core.codes import BAD_MESSAGE, Disconnect
+from gateway.core.formats import Misread, Unintelligible
+from gateway.core.messages import (
+    Cancel,
+    ClientMessage,
+    Error,
+    Fault,
+    Hello,
+    Id,
+    Ok,
+    Ping,
+    Pong,
+    Publish,
+    Request,
+    Response,
+    ServerMessage,
+    Subscribe,
+    Unsubscribe,
+)
+from gateway.core.settings import SessionLimits
+from gateway.core.stats import SessionStats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a session may do. `subscribe` and `publish` say whether a channel of this name is open to it.
+
+    `timeout` seconds are how long a request may take, to the end of its answer.
+    """
+
+    subscribe: Callable[[str], bool]
+    publish: Callable[[str], bool]
+    requests: bool
+    timeout: float
+    limits: SessionLimits
+
+
+# What happened, besides a client's message.
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The connection stands."""
+
+    hello: Hello
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The channel is there, its head at `position`."""
+
+    channel: str
+    position: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The channel was refused, or has ended."""
+
+    channel: str
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A request or a publication was not carried out."""
+
+    id: Id
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """It is on its channel at `position`."""
+
+    id: Id
+    position: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The connection is over; nothing more can be said."""
+
+
+Event: TypeAlias = (
+    ClientMessage | Response | Opened | Followed | Lost | Failed | Published | Closed | Misread | Unintelligible
+)
+
+# What is to be done, besides saying something.
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Join the channel, then report Followed or Lost."""
+
+    subscribe: Subscribe
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Let the channel's events flow."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Drop the channel, joined or not; report nothing."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Carry out the request, then report its Response, or Failed."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Stop the request; report nothing."""
+
+    id: Id
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Publish it, then report Published, or Failed."""
+
+    publish: Publish
+
+
+Command: TypeAlias = ServerMessage | Follow | Begin | Leave | Ask | Abandon | Spread | Disconnect
+
+_CANCELLED = Fault("cancelled", 499, "given up by the client")
+
+
+@dataclass(slots=True)
+class Session:
+    """One client's conversation.
+
+    `channels` are its subscriptions: None once events may flow, till then the id that waits for its answer;
+    `asked` are the requests and publications under way, by id.
+    """
+
+    rules: Rules
+    stats: SessionStats
+    channels: dict[str, Id | None] = field(default_factory=dict)
+    asked: dict[Id, str] = field(default_factory=dict)
+
+    def handle(self, event: Event) -> list[Command]:
+        """Take what happened; returns what is to be done, in order."""
+        return _HANDLERS[type(event)](self, event)
+
+    # A client's messages, the frequent ones first.
+
+    def _request(self, request: Request) -> list[Command]:
+        if not self.rules.requests:
+            return self._refuse("request", request.id, "not_allowed", 403, "this session takes no requests")
+        return self._begin("request", request.id) or [Ask(request)]
+
+    def _publish(self, publish: Publish) -> list[Command]:
+        if not self.rules.publish(publish.channel):
+            return self._refuse("publish", publish.id, "not_allowed", 403, "this session may not publish there")
+        return self._begin("publish", publish.id) or [Spread(publish)]
+
+    def _response(self, response: Response) -> list[Command]:
+        return [response] if self._end(response.id, "ok") else []
+
+    def _subscribe(self, subscribe: Subscribe) -> list[Command]:
+        answer_to, channel = subscribe.id, subscribe.channel
+        if channel in self.channels:
+            return self._refuse("subscribe", answer_to, "subscribed", 409, "this session follows that channel already")
+        if len(self.channels) >= self.rules.limits.subscriptions:
+            return self._crowded("subscribe", answer_to, self.rules.limits.subscriptions, "subscriptions")
+        if not self.rules.subscribe(channel):
+            return self._refuse("subscribe", answer_to, "not_allowed", 403, "this session may not follow that channel")
+        self.channels[channel] = answer_to
+        self.stats.subscriptions += 1
+        return [Follow(subscribe)]
+
+    def _unsubscribe(self, unsubscribe: Unsubscribe) -> list[Command]:
+        answer_to, channel = unsubscribe.id, unsubscribe.channel
+        if channel not in self.channels:
+            return self._refuse("unsubscribe", answer_to, "not_subscribed", 404, "this session does not follow that")
+        pending = self._drop(channel)
+        self.stats.count("unsubscribe", "ok")
+        given_up: list[Command] = []
+        if pending is not None:
+            self.stats.count("subscribe", _CANCELLED.code)
+            given_up = [Error(_CANCELLED, id=pending)]
+        return [Leave(channel), *given_up, Ok(answer_to)]
+
+    def _cancel(self, cancel: Cancel) -> list[Command]:
+        if self.asked.get(cancel.id) != "request":
+            return []  # its answer is on the way
+        self._end(cancel.id, _CANCELLED.code)
+        return [Abandon(cancel.id), Error(_CANCELLED, id=cancel.id)]
+
+    def _ping(self, ping: Ping) -> list[Command]:
+        return [Pong(ping.id)]
+
+    def _misread(self, misread: Misread) -> list[Command]:
+        return self._refuse("unknown", misread.id, misread.code, 400, str(misread))
+
+    def _unintelligible(self, what: Unintelligible) -> list[Command]:
+        return [Disconnect(BAD_MESSAGE.code, str(what), BAD_MESSAGE.label, reconnect=False)]
+
+    # Outcomes.
+
+    def _opened(self, opened: Opened) -> list[Command]:
+        return [opened.hello]
+
+    def _followed(self, followed: Followed) -> list[Command]:
+        channel = followed.channel
+        answer_to = self.channels.get(channel)
+        if answer_to is None:
+            return []
+        self.channels[channel] = None
+        self.stats.count("subscribe", "ok")
+        return [Ok(answer_to, position=followed.position), Begin(channel)]
+
+    def _lost(self, lost: Lost) -> list[Command]:
+        if lost.channel not in self.channels:
+            return []
+        answer_to = self._drop(lost.channel)
+        if answer_to is None:
+            return [Leave(lost.channel), Error(lost.fault, channel=lost.channel)]
+        self.stats.count("subscribe", lost.fault.code)
+        return [Leave(lost.channel), Error(lost.fault, id=answer_to)]
+
+    def _failed(self, failed: Failed) -> list[Command]:
+        return [Error(failed.fault, id=failed.id)] if self._end(failed.id, failed.fault.code) else []
+
+    def _published(self, published: Published) -> list[Command]:
+        return [Ok(published.id, position=published.position)] if self._end(published.id, "ok") else []
+
+    def _closed(self, closed: Closed) -> list[Command]:
+        given_up: list[Command] = [Abandon(answer_to) for answer_to, op in self.asked.items() if op == "request"]
+        given_up += [Leave(channel) for channel in self.channels]
+        for answer_to in tuple(self.asked):
+            self._end(answer_to, "closed")
+        for channel in tuple(self.channels):
+            self._drop(channel)
+        return given_up
+
+    # Parts of these.
+
+    def _begin(self, op: str, answer_to: Id) -> list[Command]:
+        """Note what is under way, or say why it can't be."""
+        if len(self.asked) >= self.rules.limits.requests:
+            return self._crowded(op, answer_to, self.rules.limits.requests, "requests under way")
+        if answer_to in self.asked:
+            return self._refuse(op, answer_to, "duplicate_id", 409, "a request with this id is under way")
+        self.asked[answer_to] = op
+        return []
+
+    def _end(self, answer_to: Id, result: str) -> bool:
+        """Whether an answer is still wanted."""
+        op = self.asked.pop(answer_to, None)
+        if op is None:
+            return False
+        self.stats.count(op, result)
+        return True
+
+    def _drop(self, channel: str) -> Id | None:
+        self.stats.subscriptions -= 1
+        return self.channels.pop(channel)
+
+    def _refuse(self, op: str, answer_to: Id, code: str, status: int, message: str) -> list[Command]:
+        self.stats.count(op, code)
+        return [Error(Fault(code, status, message), id=answer_to)]
+
+    def _crowded(self, op: str, answer_to: Id, limit: int, what: str) -> list[Command]:
+        return self._refuse(op, answer_to, "too_many", 429, f"a session may have {limit} {what} at once")
+
+
+# Each takes the one kind of event that it is kept under; a test finds the kind that nobody takes.
+_HANDLERS: dict[type, Callable[..., list[Command]]] = {
+    Request: Session._request,
+    Response: Session._response,
+    Subscribe: Session._subscribe,
+    Unsubscribe: Session._unsubscribe,
+    Cancel: Session._cancel,
+    Publish: Session._publish,
+    Ping: Session._ping,
+    Misread: Session._misread,
+    Unintelligible: Session._unintelligible,
+    Opened: Session._opened,
+    Followed: Session._followed,
+    Lost: Session._lost,
+    Failed: Session._failed,
+    Published: Session._published,
+    Closed: Session._closed,
+}

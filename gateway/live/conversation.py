@@ -1,0 +1,302 @@
+"""One session at work: it carries out what the session machine in core decides.
+
+What it says in one turn of the loop leaves in one write. Events don't pass here: a channel writes them to the
+same writer, as it does to any other client's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from msgspec import UNSET
+
+from gateway.core.asgi import Framing, Headers, Receive, Scope, Send, Writer
+from gateway.core.codes import EXPIRED, Disconnect
+from gateway.core.formats import Format, Misread, Unintelligible
+from gateway.core.http import Request
+from gateway.core.identity import Identity
+from gateway.core.messages import Fault, FromServer, Hello, Id, Response, ServerMessage
+from gateway.core.messages import Request as Wanted
+from gateway.core.session import Abandon, Ask, Begin, Closed, Event, Failed, Follow, Followed, Leave, Lost, Session
+from gateway.core.session_request import add_body, request_headers, split_target
+from gateway.core.settings import Route
+from gateway.errors import ClientError, UpstreamError
+from gateway.live.asked import Asked
+from gateway.live.channel import Channel
+from gateway.live.channels import Channels, LiveRoute
+from gateway.live.flow import Flow
+from gateway.live.follower import Follower, fault_of
+from gateway.live.negotiate import split_query
+from gateway.live.supervisor import Supervisor
+from gateway.plugin import Clock, Encoding
+
+_log = logging.getLogger("tidegate.live")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The live route of a channel, its path's parameters, and who lets clients in where not everybody is."""
+
+    live: LiveRoute
+    params: Mapping[str, str]
+    admit: Callable[[Request], Awaitable[Identity]] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """What all sessions share. `find` gives the live route of a path and Host; `rest` answers REST requests."""
+
+    channels: Channels
+    find: Callable[[bytes, bytes | None], Found]
+    rest: Callable[[Scope, Receive, Send, Route], Awaitable[None]]
+    encoding: Callable[[Format, str, Channel], Encoding]
+    supervisor: Supervisor
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """What is kept of the handshake: the scope of the requests that follow, and the headers that go with them.
+
+    `identity` is who the client is, where the session's `route` asks.
+    """
+
+    route: Route
+    identity: Identity | None
+    scope: Scope
+    host: bytes | None
+    headers: Headers
+
+
+class Conversation:
+    """One session. `said` are the messages and bytes of its answers, `told` those of events that have ended.
+
+    `ending` is set when it is over.
+    """
+
+    __slots__ = (
+        "_asked", "_caller", "_followers", "_form", "_frame", "_house", "_saying", "began", "ending", "flow", "id",
+        "received", "said", "session", "told", "writer",
+    )  # fmt: skip
+
+    def __init__(self, name: str, session: Session, house: House, caller: Caller, form: Format, writer: Writer) -> None:
+        self.id = name
+        self.session = session
+        self.writer = writer
+        self.flow = Flow(writer)
+        self.began = house.clock.monotonic()
+        self.ending: Disconnect | None = None
+        self.received = 0
+        self.said = self.told = (0, 0)
+        self._house = house
+        self._caller = caller
+        self._form = form
+        self._frame: Framing = writer.framing("binary" if form.binary else "text")
+        self._followers: dict[str, Follower] = {}
+        self._asked: dict[Id, tuple[asyncio.Task[None], float]] = {}
+        self._saying: list[bytes] = []
+
+    def __repr__(self) -> str:
+        return f"<Conversation {self.id} followers={len(self._followers)} asked={len(self._asked)}>"
+
+    def hear(self, data: str | bytes) -> None:
+        """Take a message from the client."""
+        if self.ending is not None:
+            return
+        self.received += 1
+        try:
+            event: Event = self._form.decode(data)
+        except (Misread, Unintelligible) as error:
+            event = error
+        self.take(event)
+
+    def take(self, event: Event) -> None:
+        """Take what happened, and do what follows."""
+        for command in self.session.handle(event):
+            if isinstance(command, FromServer):
+                self._say(command)
+            else:
+                _ACTS[type(command)](self, command)
+
+    def hello(self, heartbeat: float) -> Hello:
+        """The first message."""
+        identity = self._caller.identity
+        expires = identity.expires if identity is not None else None
+        return Hello(
+            session=self.id,
+            subject=identity.subject if identity is not None else None,
+            expires=datetime.fromtimestamp(expires, UTC).isoformat() if expires is not None else None,
+            heartbeat=heartbeat,
+        )
+
+    def sweep(self, now: float, today: float) -> None:
+        """Upkeep, each second: `now` is monotonic, `today` in seconds since 1970."""
+        identity = self._caller.identity
+        if identity is not None and identity.expires is not None and identity.expires <= today:
+            self.disconnect(EXPIRED)
+            return
+        self.flow.look()
+        for answer_to, (task, due) in tuple(self._asked.items()):
+            if due < now:
+                task.cancel()
+                del self._asked[answer_to]
+                self.take(Failed(answer_to, Fault("timeout", 504, "the answer did not come to its end in time")))
+
+    def disconnect(self, disconnect: Disconnect) -> None:
+        """End the session for this reason; the first one counts."""
+        if self.ending is None:
+            self.ending = disconnect
+            self._flush()
+            self.writer.close(disconnect.code, disconnect.reason)
+            self.take(Closed())
+            self.flow.look()
+
+    def _say(self, message: ServerMessage | FromServer) -> None:
+        if not self._saying:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._saying.append(self._frame(self._form.encode(message)))  # type: ignore[arg-type]  # all of them are
+
+    def _flush(self) -> None:
+        saying = self._saying
+        if saying:
+            self._saying = []
+            data = saying[0] if len(saying) == 1 else b"".join(saying)
+            self.said = self.said[0] + len(saying), self.said[1] + len(data)
+            self.writer.write(data)
+
+    # Channels.
+
+    def _follow(self, command: Follow) -> None:
+        subscribe = command.subscribe
+        try:
+            request, found = self._wanted(subscribe.channel, subscribe.since, subscribe.mode)
+            follower = Follower(subscribe.channel, request, found.live, self.take)
+            if found.admit is None or self._known(found):
+                follower.join(self._house.channels, self._identity(found))
+        except ClientError as error:
+            self.take(Lost(subscribe.channel, fault_of(error)))
+            return
+        self._followers[subscribe.channel] = follower
+        if follower.ready:
+            self._ready(follower)
+        else:
+            follower.waiting = self._house.supervisor.start(self._wait(follower, found), "a session's subscription")
+
+    def _wanted(self, name: str, since: str | None, mode: str | None) -> tuple[Request, Found]:
+        path, query = split_target(name)
+        if split_query(query)[1]:
+            raise ClientError(400, "bad_channel", "a channel's name has no live. parameters: use since and mode")
+        found = self._house.find(path, self._caller.host)
+        request = Request(
+            kind="websocket",
+            method="GET",
+            target=path + b"?" + query if query else path,
+            headers=tuple(self._caller.headers),
+            params=found.params,
+            options={key: value for key, value in (("live.since", since), ("live.mode", mode)) if value is not None},
+        )
+        return request, found
+
+    def _known(self, found: Found) -> bool:
+        """Whether the channel's authenticators are the session's, which have been asked."""
+        return self._caller.identity is not None and found.live.route.auth == self._caller.route.auth
+
+    def _identity(self, found: Found) -> Identity | None:
+        """As a stream of this URL would have it: none where nobody is asked."""
+        return self._caller.identity if found.admit is not None else None
+
+    async def _wait(self, follower: Follower, found: Found) -> None:
+        """Be let in, and wait for the channel's first word."""
+        try:
+            if not follower.joined and found.admit is not None:
+                follower.join(self._house.channels, await found.admit(follower.request))
+            await follower.channel.ready.wait()
+        except ClientError as error:
+            follower.waiting = None
+            self.take(Lost(follower.name, fault_of(error)))
+            return
+        follower.waiting = None
+        self._ready(follower)
+
+    def _ready(self, follower: Follower) -> None:
+        fault = follower.refused
+        self.take(Followed(follower.name, follower.position) if fault is None else Lost(follower.name, fault))
+
+    def _begin(self, command: Begin) -> None:
+        self._flush()
+        follower = self._followers[command.channel]
+        encoding = self._house.encoding(self._form, command.channel, follower.channel)
+        follower.start(encoding, self.flow)
+
+    def _leave(self, command: Leave) -> None:
+        follower = self._followers.pop(command.channel, None)
+        if follower is not None:
+            messages, size = follower.stop(self._house.channels, self.flow)
+            self.told = self.told[0] + messages, self.told[1] + size
+
+    # Requests.
+
+    def _ask(self, command: Ask) -> None:
+        request = command.request
+        task = self._house.supervisor.start(self._carry(request), "a session's request")
+        self._asked[request.id] = task, self._house.clock.monotonic() + self.session.rules.timeout
+
+    def _abandon(self, command: Abandon) -> None:
+        asked = self._asked.pop(command.id, None)
+        if asked is not None:
+            asked[0].cancel()
+
+    async def _carry(self, request: Wanted) -> None:
+        event: Event
+        try:
+            event = await self._answer(request)
+        except ClientError as error:
+            event = Failed(request.id, fault_of(error))
+        except UpstreamError as error:
+            event = Failed(request.id, Fault(error.code, error.status, str(error)))
+        except Exception:
+            _log.exception("a session's request failed")
+            event = Failed(request.id, Fault("internal", 500, "the request could not be answered"))
+        del self._asked[request.id]
+        self.take(event)
+
+    async def _answer(self, request: Wanted) -> Response:
+        caller = self._caller
+        path, query = split_target(request.path)
+        headers = request_headers(request, caller.headers)
+        body = add_body(request, headers, self._form)
+        asked = Asked(body, self.session.rules.limits.response, self.flow)
+        scope = {**caller.scope, "method": request.method, "raw_path": path, "query_string": query, "headers": headers}
+        await self._house.rest(scope, asked.receive, asked.send, caller.route)
+        asked.result()
+        fields, kind = _fields(asked.headers)
+        data = asked.body
+        return Response(request.id, asked.status, fields, self._form.answer(data, kind) if data else UNSET)
+
+
+def _fields(headers: Headers) -> tuple[dict[str, str | list[str]], str]:
+    """Headers as an object, and the content type."""
+    fields: dict[str, str | list[str]] = {}
+    for name, value in headers:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        before = fields.get(key)
+        if before is None:
+            fields[key] = text
+        else:
+            fields[key] = [*before, text] if isinstance(before, list) else [before, text]
+    kind = fields.get("content-type", "")
+    return fields, kind if isinstance(kind, str) and "content-encoding" not in fields else ""
+
+
+_ACTS: dict[type, Callable[..., None]] = {
+    Ask: Conversation._ask,
+    Abandon: Conversation._abandon,
+    Follow: Conversation._follow,
+    Begin: Conversation._begin,
+    Leave: Conversation._leave,
+    Disconnect: Conversation.disconnect,
+}

@@ -1,0 +1,106 @@
+"""One subscription of a session: its channel, from the first word of the backend to the end of either.
+
+It knows its channel and reports what becomes of it; what that means for the session is decided in core.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from gateway.core.codes import Disconnect
+from gateway.core.http import Request
+from gateway.core.identity import Identity
+from gateway.core.messages import Fault
+from gateway.core.session import Lost
+from gateway.errors import ClientError
+from gateway.live.channel import Channel
+from gateway.live.channels import Channels, LiveRoute
+from gateway.live.flow import Flow
+from gateway.live.negotiate import mode_of, position_of
+from gateway.live.refusal import ended, refused_by_backend
+from gateway.live.subscriptions import Subscription
+from gateway.plugin import Encoding
+
+TRANSPORT = "session"
+
+
+def fault_of(error: ClientError) -> Fault:
+    """What a REST client would be answered, as a message's error."""
+    return Fault(error.code, error.status, error.detail)
+
+
+class Follower:
+    """`name` is the channel's as the client wrote it; `waiting` the task that waits for its first word.
+
+    Raises ClientError for a mode or a position that mean nothing here.
+    """
+
+    __slots__ = ("_channel", "_live", "_mode", "_report", "_since", "_subscription", "name", "request", "waiting")
+
+    def __init__(self, name: str, request: Request, live: LiveRoute, report: Callable[[Lost], None]) -> None:
+        self.name = name
+        self.request = request
+        self.waiting: asyncio.Task[None] | None = None
+        self._live = live
+        self._mode = mode_of(request, live.settings)
+        self._since = position_of(request)
+        self._report = report
+        self._channel: Channel | None = None
+        self._subscription: Subscription | None = None
+
+    def join(self, channels: Channels, identity: Identity | None) -> None:
+        """Take a place in the channel; raises ClientError."""
+        self.request = replace(self.request, identity=identity) if identity is not None else self.request
+        self._channel = channels.get(self._live, self.request)
+        self._channel.ends.add(self.end)
+
+    @property
+    def joined(self) -> bool:
+        return self._channel is not None
+
+    @property
+    def channel(self) -> Channel:
+        assert self._channel is not None, "join comes first"
+        return self._channel
+
+    @property
+    def ready(self) -> bool:
+        """Whether the channel has something to show, a refusal at worst."""
+        return self._channel is not None and self._channel.ready.is_set()
+
+    @property
+    def refused(self) -> Fault | None:
+        refused = self.channel.refused
+        return None if refused is None else fault_of(refused_by_backend(refused))
+
+    @property
+    def position(self) -> str:
+        """The channel's head."""
+        return str(self.channel.log.head)
+
+    def start(self, encoding: Encoding, flow: Flow) -> None:
+        """Let events flow."""
+        subscription = self.channel.subscribe(encoding, self._mode, TRANSPORT, flow.writer, self.end)
+        self._subscription = subscription
+        flow.add(subscription)
+        subscription.start(self._since)
+
+    def end(self, disconnect: Disconnect) -> None:
+        """The channel has ended, or the client is too slow for its policy."""
+        self._report(Lost(self.name, self.refused or fault_of(ended(disconnect))))
+
+    def stop(self, channels: Channels, flow: Flow) -> tuple[int, int]:
+        """Hear nothing more; returns the messages and bytes that were sent."""
+        if self.waiting is not None:
+            self.waiting.cancel()
+        if self._channel is not None:
+            self._channel.ends.discard(self.end)
+            channels.release(self._channel)
+        subscription = self._subscription
+        if subscription is None:
+            return 0, 0
+        subscription.stop()
+        flow.remove(subscription)
+        return subscription.sent

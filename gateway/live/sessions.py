@@ -1,0 +1,232 @@
+"""The session endpoint as ASGI: from the handshake to the end of the conversation.
+
+One coroutine reads a session's messages. It gives way to others after a handful, and reads nothing while its
+client doesn't: a busy session costs the others a moment, a slow one nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from gateway.core.access import StreamEnd
+from gateway.core.asgi import Receive, Scope, Send
+from gateway.core.channel_names import allows
+from gateway.core.codes import INTERNAL, NORMAL, RESTART
+from gateway.core.formats import Format, json_format, msgpack_format
+from gateway.core.http import IDENTITY, header
+from gateway.core.session import Opened, Rules, Session
+from gateway.core.session_request import carried
+from gateway.core.settings import Route
+from gateway.core.stats import StreamStats
+from gateway.errors import ClientError
+from gateway.live.app import Parts
+from gateway.live.channel import Channel
+from gateway.live.channels import SWEEP, Channels
+from gateway.live.connection import LAST_BYTES, peer_left
+from gateway.live.conversation import Caller, Conversation, Found, House
+from gateway.live.follower import TRANSPORT
+from gateway.live.negotiate import check_origin, request_of
+from gateway.live.supervisor import Supervisor
+from gateway.plugin import Codec, Encoding
+
+# Messages of one session between two turns of the loop: at 30 to 50 µs each, others wait about half a millisecond.
+BURST = 16
+# What the gateway's own server pings at, `gateway.wire.sweep.HEARTBEAT`; said to clients, so that they know silence.
+HEARTBEAT = 25.0
+
+_MAKE = {"json": json_format, "msgpack": msgpack_format}
+_KEPT = ("asgi", "http_version", "scheme", "server", "client", "root_path", "state")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """The rest of the gateway, as sessions need it; see `House`."""
+
+    channels: Channels
+    find: Callable[[bytes, bytes | None], Found]
+    rest: Callable[[Scope, Receive, Send, Route], Awaitable[None]]
+    codecs: Mapping[str, Codec]
+
+
+class Sessions:
+    """Serves the session routes."""
+
+    def __init__(self, parts: Parts, inside: Inside) -> None:
+        self._parts = parts
+        self._forms = {name: make(inside.codecs[name].encode) for name, make in _MAKE.items() if name in inside.codecs}
+        self._encodings: WeakKeyDictionary[Channel, dict[tuple[Format, str], Encoding]] = WeakKeyDictionary()
+        self._supervisor = Supervisor()
+        self._pumps = Supervisor()
+        self._open: dict[Conversation, None] = {}
+        self._rules: dict[str, Rules] = {}
+        self._prefix, self._count = secrets.token_hex(3), 0
+        self._closing = False
+        self._house = House(
+            channels=inside.channels,
+            find=inside.find,
+            rest=inside.rest,
+            encoding=self._encoding,
+            supervisor=self._supervisor,
+            clock=parts.clock,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Sessions open={len(self._open)} tasks={len(self._supervisor)}>"
+
+    async def start(self) -> None:
+        """Begin the upkeep."""
+        self._supervisor.start(self._sweep(), "session upkeep")
+
+    async def close(self) -> None:
+        """Send everyone away with a reason to come back."""
+        self._closing = True
+        for conversation in tuple(self._open):
+            conversation.disconnect(RESTART)
+        await self._supervisor.close()
+        await self._pumps.close(LAST_BYTES)
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
+        """One exchange with a session route, from its first byte to its last."""
+        try:
+            subprotocol, form = self._admit(scope, route)
+        except ClientError as error:
+            await self._parts.refuse(scope, send, error)
+            return
+        await receive()  # websocket.connect
+        await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
+        conversation = self._begin(scope, send, route, form)
+        pump = getattr(conversation.writer, "pump", None)
+        pumping = self._pumps.start(pump(), "session pump") if pump is not None else None
+        stats = self._opened(conversation, scope, route)
+        del scope, send  # it may last for days, and must not hold on to its handshake
+        try:
+            await _listen(conversation, receive)
+            if pumping is not None:
+                pumping.cancel()  # nobody is left to read what it still has
+        except Exception:
+            conversation.disconnect(INTERNAL)
+            raise
+        finally:
+            conversation.disconnect(NORMAL)
+            self._closed(conversation, route, stats)
+            if pumping is not None:
+                await asyncio.wait([pumping], timeout=LAST_BYTES)
+                pumping.cancel()
+
+    def _admit(self, scope: Scope, route: Route) -> tuple[str | None, Format]:
+        if scope["type"] != "websocket":
+            error = ClientError(426, "upgrade_required", "this is the session endpoint: open it as a WebSocket")
+            one = scope["http_version"].startswith("1")  # later versions have no Upgrade (RFC 9113 section 8.2.2)
+            raise error.with_headers(*([(b"upgrade", b"websocket"), (b"connection", b"upgrade")] if one else []))
+        check_origin(request_of(scope, {}), route.session.origins if route.session is not None else ())
+        if self._closing:
+            raise ClientError(503, "closing", "the gateway is shutting down").with_headers((b"retry-after", b"1"))
+        return self._negotiate(tuple(scope.get("subprotocols", ())))
+
+    def _negotiate(self, offered: tuple[str, ...]) -> tuple[str | None, Format]:
+        spoken = {f"tidegate.{name}.v1": form for name, form in self._forms.items()}
+        for subprotocol in offered:
+            if subprotocol in spoken:
+                return subprotocol, spoken[subprotocol]
+        if any(not name.startswith("bearer.") for name in offered):  # which is a credential, not a protocol
+            raise ClientError(
+                400, "subprotocol", f"none of the offered subprotocols is spoken here; there are: {', '.join(spoken)}"
+            )
+        return None, self._forms["json"]
+
+    def _begin(self, scope: Scope, send: Send, route: Route, form: Format) -> Conversation:
+        self._count += 1
+        name = f"{self._prefix}-{self._count:x}"
+        session = Session(self._rules_of(route), self._parts.stats.routes[route.name].session)
+        caller = _caller(scope, route, name)
+        return Conversation(name, session, self._house, caller, form, self._parts.writer_for(scope, send))
+
+    def _rules_of(self, route: Route) -> Rules:
+        rules, settings = self._rules.get(route.name), route.session
+        if rules is None:
+            assert settings is not None, "a session route"
+            rules = self._rules[route.name] = Rules(
+                subscribe=allows(settings.subscribe),
+                publish=lambda channel: False,
+                requests=settings.requests,
+                timeout=settings.timeout,
+                limits=settings.limits,
+            )
+        return rules
+
+    def _opened(self, conversation: Conversation, scope: Scope, route: Route) -> StreamStats:
+        stats = self._parts.stats.routes[route.name].streams[TRANSPORT]
+        stats.open += 1
+        stats.opened += 1
+        self._parts.access.opened(conversation.id, scope, route.name, TRANSPORT)
+        self._open[conversation] = None
+        conversation.take(Opened(conversation.hello(HEARTBEAT)))
+        if self._closing:
+            conversation.disconnect(RESTART)
+        return stats
+
+    def _closed(self, conversation: Conversation, route: Route, stats: StreamStats) -> None:
+        del self._open[conversation]
+        ending = conversation.ending or NORMAL
+        said, told = conversation.said, conversation.told
+        end = StreamEnd(
+            code=ending.code,
+            label=ending.label,
+            seconds=self._parts.clock.monotonic() - conversation.began,
+            messages=said[0] + told[0],
+            bytes=said[1] + told[1],
+            received=conversation.received,
+        )
+        stats.open -= 1
+        stats.closed[end.label] += 1
+        stats.received += end.received
+        stats.messages += said[0]
+        stats.bytes += said[1]
+        stats.seconds.observe(end.seconds)
+        self._parts.access.closed(conversation.id, route.name, TRANSPORT, end)
+
+    def _encoding(self, form: Format, name: str, channel: Channel) -> Encoding:
+        """The same for all who follow a channel in one format: its bytes are made once."""
+        made = self._encodings.setdefault(channel, {})
+        encoding = made.get((form, name))
+        if encoding is None:
+            kind = "binary" if form.binary else "text"
+            encoding = made[form, name] = Encoding(encode=form.event(name), kind=kind)
+        return encoding
+
+    async def _sweep(self) -> None:
+        while True:
+            await self._parts.clock.sleep(SWEEP)
+            now, today = self._parts.clock.monotonic(), self._parts.clock.time()
+            for conversation in tuple(self._open):
+                conversation.sweep(now, today)
+
+
+def _caller(scope: Scope, route: Route, session: str) -> Caller:
+    """What is kept of a handshake."""
+    kept = {key: scope[key] for key in _KEPT if key in scope}
+    scheme = "https" if scope.get("scheme") == "wss" else "http"
+    kept |= {"type": "http", "scheme": scheme, "extensions": {}, "tidegate.session": session}
+    if IDENTITY in scope:
+        kept[IDENTITY] = scope[IDENTITY]
+    headers = carried(scope["headers"])
+    return Caller(route=route, identity=scope.get(IDENTITY), scope=kept, host=header(headers, b"host"), headers=headers)
+
+
+async def _listen(conversation: Conversation, receive: Receive) -> None:
+    """Hear the client until it has gone."""
+    while True:
+        for _ in range(BURST):
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                conversation.disconnect(peer_left(message))
+                return
+            text: str | None = message.get("text")
+            conversation.hear(text if text is not None else message["bytes"])
+            if not conversation.flow.open:
+                await conversation.flow.room()
+        await asyncio.sleep(0)

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import msgspec
+
+from gateway.core.messages import Error, Fault, Hello, Ok, Response
+
+
+def test_answers_read_as_the_protocol_says() -> None:
+    said = [
+        Hello(session="s", subject=None, expires=None, heartbeat=25.0),
+        Ok(1, position="e.3"),
+        Ok("a"),
+        Error(Fault("upstream_timeout", 504, "no answer"), id=2),
+        Error(Fault("forbidden", 403, "no"), channel="/api/x"),
+        Response(2, 201, {"a": "b"}, msgspec.Raw(b'{"sku":7}')),
+    ]
+    assert [msgspec.json.decode(msgspec.json.encode(message)) for message in said] == [
+        {"op": "hello", "session": "s", "subject": None, "expires": None, "heartbeat": 25.0},
+        {"op": "ok", "id": 1, "position": "e.3"},
+        {"op": "ok", "id": "a"},
+        {"op": "error", "id": 2, "error": {"code": "upstream_timeout", "status": 504, "message": "no answer"}},
+        {"op": "error", "channel": "/api/x", "error": {"code": "forbidden", "status": 403, "message": "no"}},
+        {"op": "response", "id": 2, "status": 201, "headers": {"a": "b"}, "body": {"sku": 7}},
+    ]

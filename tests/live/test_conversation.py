@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.core.asgi import Receive, Scope, Send
+from gateway.core.identity import Identity
+from gateway.errors import ClientError, UpstreamTimeout
+from gateway.plugin import Refused, Request
+from gateway.testing.source import turn
+from tests.live.talk import Talk
+
+
+async def test_events_follow_the_answer(talk: Talk) -> None:
+    client = await talk.open()
+    client.heard()
+    assert await client.say(op="subscribe", id=1, channel="/shirts") == []
+    await talk.scene.state([{"id": 1}])
+    ok, event = client.heard()
+    assert (ok["op"], event["op"], event["event"]["id"]) == ("ok", "event", ok["position"])
+    await talk.scene.state([{"id": 1}, {"id": 2}])
+    assert [event["event"]["type"] for event in client.heard()] == ["created"]
+    other = await talk.open()
+    said = await other.say(op="subscribe", id=1, channel="/shirts", mode="snapshot")
+    assert [message["op"] for message in said] == ["hello", "ok", "event"]
+    assert await client.say(op="unsubscribe", id=2, channel="/shirts") == [{"op": "ok", "id": 2}]
+    await talk.scene.state([])
+    assert client.heard() == []
+    assert [event["event"]["type"] for event in other.heard()] == ["snapshot"]
+
+
+async def test_the_bytes_of_an_event_are_made_once_for_all_sessions(talk: Talk) -> None:
+    clients = [await talk.open() for _ in range(3)]
+    for client in clients:
+        await client.say(op="subscribe", id=1, channel="/shirts")
+    await talk.scene.state([{"id": 1}])
+    (channel,) = (running.channel for running in talk.scene.live.channels._running.values())
+    (group,) = channel._groups.values()
+    assert len(group.members) == 3
+    assert {id(writer) for writer in group.members.values()} == {id(client.writer) for client in clients}
+
+
+async def test_a_channel_goes_when_the_session_does(talk: Talk) -> None:
+    client = await talk.open()
+    await client.say(op="subscribe", id=1, channel="/shirts")
+    await client.leave()
+    (running,) = talk.scene.live.channels._running.values()
+    assert running.channel.users == 0
+    assert running.channel.ends == set()
+
+
+async def test_a_refusal_while_waiting_and_after(talk: Talk) -> None:
+    async def refuse(publish: object) -> None:
+        raise Refused(404)
+
+    client = await talk.open()
+    client.heard()
+    await client.say(op="subscribe", id=1, channel="/shirts")
+    await talk.scene.source.do(refuse)
+    assert [(m["id"], m["error"]["code"]) for m in client.heard()] == [(1, "upstream_refused")]
+    await client.say(op="subscribe", id=2, channel="/shirts")
+    await talk.scene.state([])
+    client.heard()
+    await talk.scene.source.do(refuse)
+    assert [(m["channel"], m["error"]["status"]) for m in client.heard()] == [("/shirts", 404)]
+    assert await client.say(op="ping") == [{"op": "pong"}]
+
+
+async def test_a_subscription_that_is_given_up_while_it_waits(talk: Talk) -> None:
+    client = await talk.open()
+    client.heard()
+    await client.say(op="subscribe", id=1, channel="/shirts")
+    said = await client.say(op="unsubscribe", id=2, channel="/shirts")
+    assert [message.get("error", {}).get("code", "ok") for message in said] == ["cancelled", "ok"]
+    await talk.scene.state([])
+    assert client.heard() == []
+
+
+async def test_a_route_with_a_gate_asks_it_unless_the_session_has_passed_the_same(talk: Talk) -> None:
+    seen: list[Request] = []
+
+    async def admit(request: Request) -> Identity:
+        seen.append(request)
+        if len(seen) > 1:
+            raise ClientError(401, "unauthenticated", "who?")
+        return Identity(subject="ada")
+
+    talk.admit = admit
+    client = await talk.open()
+    client.heard()
+    await client.say(op="subscribe", id=1, channel="/shirts")
+    await talk.scene.state([])
+    assert client.heard()[0]["op"] == "ok"
+    assert seen[0].header(b"authorization") == b"t"
+    other = await talk.open()
+    other.heard()
+    said = await other.say(op="subscribe", id=1, channel="/shirts")
+    assert (said[0]["error"]["code"], said[0]["error"]["status"]) == ("unauthenticated", 401)
+    known = await talk.open(identity=Identity(subject="ada"))
+    known.heard()
+    assert (await known.say(op="subscribe", id=1, channel="/shirts"))[0]["op"] == "ok"
+    assert len(seen) == 2
+
+
+async def test_a_request_is_asked_as_any_other(talk: Talk) -> None:
+    client = await talk.open()
+    client.heard()
+    said = await client.say(op="request", id=1, method="POST", path="/a%20b?c=d", body=[1], headers={"X-A": "1"})
+    assert said == [
+        {
+            "op": "response",
+            "id": 1,
+            "status": 200,
+            "headers": {"content-type": "application/json", "set-cookie": ["a", "b"]},
+            "body": [1],
+        }
+    ]
+    scope = talk.asked[0]
+    assert (scope["type"], scope["method"], scope["scheme"]) == ("http", "POST", "https")
+    assert (scope["raw_path"], scope["query_string"]) == (b"/a%20b", b"c=d")
+    assert scope["headers"] == [
+        (b"host", b"shop"),
+        (b"authorization", b"t"),
+        (b"x-a", b"1"),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"3"),
+    ]
+    assert scope["tidegate.session"].endswith("-1")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(ClientError(400, "bad", "no"), "bad"), (UpstreamTimeout("late"), "upstream_timeout"), (KeyError(), "internal")],
+)
+async def test_a_request_that_fails_is_an_answer(talk: Talk, error: Exception, code: str) -> None:
+    async def fail(scope: Scope, receive: Receive, send: Send) -> None:
+        raise error
+
+    talk.answer = fail
+    client = await talk.open()
+    client.heard()
+    said = await client.say(op="request", id=1, path="/")
+    assert [message["error"]["code"] for message in said] == [code]
+
+
+async def test_what_is_said_in_one_turn_leaves_in_one_write(talk: Talk) -> None:
+    client = await talk.open()
+    client.heard()
+    writes: list[bytes] = []
+    client.writer.write = writes.append  # type: ignore[method-assign]  # to see how often
+    for number in (1, 2):
+        client.put(op="request", id=number, path="/")
+    await turn()
+    assert len(writes) == 1
+    assert writes[0].count(b'"response"') == 2
+
+
+async def test_requests_that_take_too_long_or_whose_client_has_gone(talk: Talk) -> None:
+    cancelled: list[str] = []
+
+    async def hang(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(scope["raw_path"].decode())
+            raise
+
+    talk.answer = hang
+    client = await talk.open()
+    client.heard()
+    client.put(op="request", id=1, path="/1")
+    await client.say(op="request", id=2, path="/2")
+    assert [m["error"]["code"] for m in await client.say(op="cancel", id=2)] == ["cancelled"]
+    assert cancelled == ["/2"]
+    for _ in range(2):
+        await talk.scene.clock.asleep(2)
+        talk.scene.clock.advance(60.5)
+        await turn()
+    assert [(m["id"], m["error"]["code"]) for m in client.heard()] == [(1, "timeout")]
+    await client.say(op="request", id=3, path="/3")
+    await client.leave()
+    assert cancelled == ["/2", "/1", "/3"]
