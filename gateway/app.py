@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import random
 import signal
 import time
@@ -45,6 +46,8 @@ from gateway.proxy.app import Proxy
 from gateway.wire.server import Binding, serve
 from gateway.wire.upstream import HttpUpstream
 from gateway.wire.writer import writer_for
+
+_log = logging.getLogger("tidegate.app")
 
 # How long requests under way may take when the gateway stops: less than the server waits for all of it (7 s).
 PATIENCE = 5.0
@@ -246,6 +249,7 @@ class Application:
 
     async def _refuse(self, scope: Scope, send: Send, error: ClientError) -> None:
         self.stats.refused[error.code] += 1
+        _log.debug("refused with %d: %s: %s", error.status, error.code, error.detail)
         headers, body = problem(error.status, error.code, error.detail, error.headers)
         headers += scope.get(SHARING, ())
         self.access.request(scope, "", error.status, len(body), 0.0)

@@ -98,6 +98,12 @@ async def test_what_leads_nowhere_is_a_problem(
         assert app.stats.refused[code] == 1
 
 
+async def test_a_refusal_is_in_the_debug_log(app: Application, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "tidegate.app")
+    await ask(app, scope_of("/nowhere", "websocket"))
+    assert caplog.messages == ["refused with 404: no_route: nothing is routed here"]
+
+
 async def test_an_upgrade_where_nothing_is_live_is_refused_as_http(app: Application) -> None:
     sent, problem = await ask(app, scope_of("/plain", "websocket"))
     assert (sent[0]["type"], sent[0]["status"]) == ("websocket.http.response.start", 404)

@@ -391,6 +391,8 @@ def test_as_wsproto_reads_it(window: int, data: st.DataObject) -> None:
     stream = data.draw(streams(pieces | compressed_pieces if window else pieces))
     ours, code = read_by_us(stream, data.draw(st.integers(1, 50)), window)
     theirs, their_code = read_by_wsproto(stream, window)
+    if window and {PING, PONG} & {*dict(ours), *dict(theirs)}:
+        return  # it forgets at a control frame that the message around that is compressed
     if code == 1009:  # it has no limits
         assert ours == theirs[: len(ours)]
     else:
