@@ -28,6 +28,7 @@ bench: $(VENV)/.tests
 	$(BIN)/python -m benchmarks.reconnect
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.echo
+	$(BIN)/python -m benchmarks.poll
 
 # Every case of Autobahn's fuzzing client; some ten minutes.
 conformance: $(VENV)/.tests

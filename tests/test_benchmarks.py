@@ -89,6 +89,17 @@ def test_reconnect_upgrades_everybody(tmp_path: Path) -> None:
     assert servers(written) == {"tidegate"}
 
 
+def test_poll_prints_what_it_costs_and_what_it_spares(tmp_path: Path) -> None:
+    printed, written = program("poll", tmp_path, "--keys", "20", "--clients", "10", "--seconds", "2", "--looks", "50")
+
+    assert "a look that ends in 304" in printed
+    assert "what the backend is asked" in printed
+    results = written["results"]
+    assert isinstance(results, list)
+    figures = results[0]
+    assert figures["requests"] <= figures["intervals"] + 2, "one request an interval, and the first"
+
+
 def test_a_peer_that_is_not_installed_is_named_and_left_out(tmp_path: Path) -> None:
     empty = {**os.environ, "PATH": str(tmp_path)}
     code = "from benchmarks.peers import unavailable; print(unavailable('loop'))"
@@ -203,5 +214,5 @@ def test_this_process_has_used_time_and_memory() -> None:
 def test_the_readme_names_every_program() -> None:
     text = (ROOT / "benchmarks" / "README.md").read_text()
 
-    programs = {"fanout", "proxy", "hello", "reconnect", "memory", "echo"}
+    programs = {"fanout", "proxy", "hello", "reconnect", "memory", "echo", "poll"}
     assert set(re.findall(r"python -m benchmarks\.(\w+)", text)) == programs

@@ -118,7 +118,7 @@ class Live:
             extra=scope.get(SHARING, []),
         )
         self._count += 1
-        channel = self._channels.get(live, request)
+        channel = self._channels.get(live, request, lending=True)
         stream = StreamConnection(self._count, asked.transport, channel, receive, opening)
         stream.voice = self._channels.lend(live, request, channel)
         stream.channel.ends.add(stream.disconnect)

@@ -76,12 +76,14 @@ class Channels:
     def __len__(self) -> int:
         return len(self._running)
 
-    def get(self, live: LiveRoute, request: Request) -> Channel:
+    def get(self, live: LiveRoute, request: Request, *, lending: bool = False) -> Channel:
         """The channel for this request, started if need be; raises ClientError 429 when there are too many.
 
-        Each call must be matched by one of `release`.
+        Each call must be matched by one of `release`. `lending` promises to `lend` at once, and shares more.
         """
         share = live.source.share(request)
+        if share.alone is not None and not lending:
+            share = replace(share, key=share.alone, alone=None)
         host = request.header(b"host") if live.preserve_host else None
         at = b"" if host is None else host.lower()
         name = f"{live.route.name} {at.decode('latin-1')}{request.target.decode('latin-1')} {share.key.hex()}"
@@ -89,7 +91,7 @@ class Channels:
         if running is None:
             self._make_room(live, share)
             fixed = [] if host is None else [(b"host", at)]
-            share = replace(share, headers=fixed if share.lent else fixed + share.headers)
+            share = replace(share, headers=fixed if share.alone is not None else fixed + share.headers)
             running = self._running[name] = self._start(name, live, request.target, share)
         running.idle_since = None
         running.channel.users += 1
@@ -158,7 +160,7 @@ class Channels:
         stats = self._stats.routes[live.route.name]
         stats.channels += 1
         channel = Channel(name, live.route.name, live.settings, stats, self._clock)
-        channel.voices = Voices() if share.lent else None
+        channel.voices = Voices() if share.alone is not None else None
         channel.begin(self._broker.attach(name, channel.deliver))
         publisher = ChannelPublisher(channel, self._broker, stats, self._clock)
         phase = (int.from_bytes(sha256(name.encode()).digest()[:4], "big") + 1) / 2**32

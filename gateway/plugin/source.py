@@ -47,14 +47,15 @@ class Share:
 
     `key` must hold, hashed, everything about a client that can change the answer; `headers` go upstream
     in its name. Neither is ever logged. `who` is whose channels are counted together, so that nobody follows too
-    many; empty for clients that cannot be told apart. `lent` credentials are not in the key: they are used for others
-    too, and only as long as their owner follows the channel.
+    many; empty for clients that cannot be told apart. With `alone`, the credentials in `headers` are not in `key`: they
+    are lent to others who share it, and only as long as their owner follows the channel; who does not lend them has
+    `alone` as the key, which holds them.
     """
 
     key: bytes
     headers: Headers
     who: bytes = b""
-    lent: bool = False
+    alone: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,7 @@ class PollSource:
         who = identity.subject.encode() if identity is not None else key if credentials else b""
         shared = self._shared_key(identity) if self._sharing and identity is not None else None
         headers = [*credentials, *self._fixed]
-        return Share(key=shared or key, headers=headers, who=who, lent=shared is not None)
+        return Share(key=shared or key, headers=headers, who=who, alone=None if shared is None else key)
 
     def _shared_key(self, identity: Identity) -> bytes | None:
         """The digest of the claims that decide the answer; None when one is missing: then nothing is shared."""

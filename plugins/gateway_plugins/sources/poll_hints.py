@@ -59,7 +59,9 @@ def hints_of(headers: tuple[tuple[bytes, bytes], ...], now: float) -> Hints:
     found = {lower: value for name, value in headers if (lower := name.lower()) in _WANTED}
     if not found:
         return NONE
-    cached = _MAX_AGE.search(found.get(b"cache-control", b"")[:1024])
+    cached = _MAX_AGE.search(found.pop(b"cache-control", b"")[:1024])
+    if not found:  # as most answers
+        return Hints(fresh_for=float(cached[1])) if cached else NONE
     wanted, exhausted = _budget(found, now)
     every = _number(found.get(b"x-poll-interval"))
     if every is not None:

@@ -47,7 +47,7 @@ def test_equal_claims_share_whatever_the_credentials() -> None:
     one, two = share("a", {**ACME, "sub": "a"}), share("b", {**ACME, "sub": "b"})
     assert one.key == two.key
     assert one.headers != two.headers
-    assert one.lent
+    assert one.alone == share("a", None).key != two.alone
     assert one.who != two.who
 
 
@@ -57,7 +57,7 @@ def test_equal_claims_share_whatever_the_credentials() -> None:
 def test_other_claims_and_missing_ones_never_share(claims: dict[str, Json] | None) -> None:
     one, two = share("a", ACME), share("b", claims)
     assert one.key != two.key
-    assert share("c", claims).key != two.key or (claims is not None and two.lent)
+    assert share("c", claims).key != two.key or (claims is not None and two.alone is not None)
 
 
 def test_headers_of_an_identity_are_credentials() -> None:
@@ -208,3 +208,21 @@ async def test_credentials_go_with_their_owner(scene: Scene) -> None:
 
 def spoken_by(backend: Backend) -> list[bytes | None]:
     return [dict(headers).get(b"authorization") for _, _, headers in backend.asked]
+
+
+async def test_who_does_not_lend_shares_with_the_same_credentials_alone(scene: Scene) -> None:
+    on_stage(scene, ())
+    request = Request(
+        kind="http", method="GET", target=b"/shirts", headers=((b"authorization", b"a"),), params={}, options={}
+    )
+    lender = await scene.open(token="a")
+    channels = scene.live._channels
+    alone, again = (channels.get(scene.route, request) for _ in range(2))
+    assert alone is again
+    assert alone.voices is None
+    assert len(channels) == 2
+    await turn(50)
+    assert b"of-a" in lender.writer.take()
+    assert alone.log.document == [{"id": "of-a"}]
+    for channel in (alone, again):
+        channels.release(channel)
