@@ -214,5 +214,13 @@ def test_this_process_has_used_time_and_memory() -> None:
 def test_the_readme_names_every_program() -> None:
     text = (ROOT / "benchmarks" / "README.md").read_text()
 
-    programs = {"fanout", "proxy", "hello", "reconnect", "memory", "echo", "poll"}
+    programs = {"fanout", "proxy", "hello", "reconnect", "memory", "echo", "poll", "diff"}
     assert set(re.findall(r"python -m benchmarks\.(\w+)", text)) == programs
+
+
+def test_diff(tmp_path: Path) -> None:
+    said, written = program("diff", tmp_path, "--objects", "300")
+    assert "keyed: 1 % changed" in said
+    results = written["results"]
+    assert isinstance(results, dict)
+    assert all(len(times) == 1 and times[0] > 0 for times in results.values())

@@ -71,7 +71,7 @@ def identify(items: list[Json], key: tuple[str, ...]) -> Identified:
 
 def irregular(identified: Identified) -> int:
     """How many items have no key, or one that a later item has as well."""
-    return sum(type(identity) is Anonymous for identity in identified)
+    return list(map(type, identified)).count(Anonymous)
 
 
 def compare(old: Identified, new: Identified, items: Items) -> Comparison | None:
@@ -87,9 +87,9 @@ def compare(old: Identified, new: Identified, items: Items) -> Comparison | None
         return Comparison(merged, {}, (), True)
     changes = [ItemChange("deleted", {"key": key_of(old[identity], items.key)}) for identity in deleted]
     patches: dict[Hashable, list[Json]] = {}
-    for identity, item in merged.items():
-        if identity not in changed and identity not in placed:
-            continue
+    touched = changed | placed.keys()
+    for identity in [identity for identity in merged if identity in touched]:
+        item = merged[identity]
         data: dict[str, Json] = {"key": key_of(item, items.key)}
         where = _where(merged, placed[identity], items.key) if identity in placed else {}
         if identity not in old:
@@ -107,8 +107,13 @@ def compare(old: Identified, new: Identified, items: Items) -> Comparison | None
 def patch(old: Identified, comparison: Comparison) -> list[Json]:
     """Operations that make the list of `old` the merged one, aligned by identity."""
     before, after = list(old), list(comparison.merged)
-    pairs = align(before, after)
     operations: list[Json] = []
+    if before == after:  # most changes are updates: no pairs need to be made
+        for place, identity in enumerate(before):
+            if identity in comparison.patches:
+                operations += rebase(comparison.patches[identity], f"/{place}")
+        return operations
+    pairs = align(before, after)
     for place, _ in pairs:
         if before[place] in comparison.patches:
             operations += rebase(comparison.patches[before[place]], f"/{place}")

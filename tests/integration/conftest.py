@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration import sites
 from tests.integration.backend import Backend
 from tests.integration.gateways import Gateway, serve
 from tests.integration.processes import Process
@@ -59,3 +60,21 @@ async def relay() -> AsyncIterator[Relay]:
         yield relay
     finally:
         await relay.stop()
+
+
+@pytest.fixture(scope="module")
+def json_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sites.Site]:
+    with sites.json_server(tmp_path_factory.mktemp("json-server")) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def kinto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sites.Site]:
+    with sites.kinto(tmp_path_factory.mktemp("kinto")) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def pouchdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sites.Site]:
+    with sites.pouchdb(tmp_path_factory.mktemp("pouchdb")) as site:
+        yield site

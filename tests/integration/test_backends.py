@@ -4,112 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import sys
-from base64 import b64encode
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.integration import foreign
 from tests.integration.clients import Open, Stream, heard, httpx_sse, websockets_json
 from tests.integration.conftest import Serve
-from tests.integration.processes import Process, come, eventually, free_port, listens
+from tests.integration.processes import come
 from tests.integration.raw import ask, parse, request
 from tests.integration.relay import Relay
+from tests.integration.sites import Site
 
-# What a newcomer writes; only names and, for Kinto, where the list is in the answer
-CONFIG = """\
-upstreams:
-  shop: {{url: "http://127.0.0.1:{port}"}}
-routes:
-  - path: {path}
-    upstream: shop
-    live: {{poll: {{interval: 500ms}}, items: {{{items}}}}}
-  - path: /**
-    upstream: shop
-"""
-KINTO = """\
-[server:main]
-use = egg:waitress#main
-[app:main]
-use = egg:kinto
-kinto.storage_backend = kinto.core.storage.memory
-kinto.permission_backend = kinto.core.permission.memory
-kinto.cache_backend = kinto.core.cache.memory
-kinto.userid_hmac_secret = of-this-test
-multiauth.policies = basicauth
-"""
 JSON = "Content-Type: application/json"
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A running backend with three shirts, the same ones whatever it is."""
-
-    process: Process
-    port: int
-    path: str
-    items: str
-    first: str
-    login: list[str] = field(default_factory=list)
-
-    def config(self, port: int) -> str:
-        return CONFIG.format(port=port, path=self.path, items=self.items)
-
-    def edit(self, stock: int) -> bytes:
-        shirt = {"stock": stock}
-        return json.dumps({"data": shirt} if "data" in self.items else shirt).encode()
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return dict(line.split(": ") for line in self.login)
-
-
-@pytest.fixture(scope="module")
-def json_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    node, port = foreign.node(), free_port()
-    folder = tmp_path_factory.mktemp("json-server")
-    (folder / "db.json").write_text(json.dumps({"shirts": [{"id": n, "name": "Tan", "stock": 7} for n in (1, 2, 3)]}))
-    program = foreign.NODE_FOLDER / "node_modules" / "json-server" / "lib" / "cli" / "bin.js"
-    options = ["--host", "127.0.0.1", "--port", str(port), "--quiet"]
-    process = Process([node, str(program), *options, str(folder / "db.json")])
-    try:
-        eventually(lambda: listens(port))
-        yield Site(process, port, "/shirts", "key: id", "/shirts/1")
-    finally:
-        process.kill()
-
-
-@pytest.fixture(scope="module")
-def kinto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    program = shutil.which("kinto", path=str(Path(sys.executable).parent))
-    if program is None:
-        pytest.skip("needs Kinto: install the group `backends`")
-    port, folder = free_port(), tmp_path_factory.mktemp("kinto")
-    (folder / "kinto.ini").write_text(KINTO.replace("#main\n", f"#main\nhost = 127.0.0.1\nport = {port}\n", 1))
-    process = Process([program, "start", "--ini", str(folder / "kinto.ini")])
-    login = f"Authorization: Basic {b64encode(b'ada:lovelace').decode()}"
-    path = "/v1/buckets/shop/collections/shirts/records"
-    try:
-        eventually(lambda: listens(port))
-        site = Site(process, port, path, "at: data, key: id", f"{path}/first", [login])
-        _fill_kinto(site)
-        yield site
-    finally:
-        process.kill()
-
-
-def _fill_kinto(site: Site) -> None:
-    with httpx.Client(base_url=f"http://127.0.0.1:{site.port}", headers=site.headers, trust_env=False) as client:
-        for path in ("/v1/buckets/shop", "/v1/buckets/shop/collections/shirts"):
-            assert client.put(path).status_code == 201
-        for name in ("third", "second", "first"):
-            answer = client.put(f"{site.path}/{name}", json={"data": {"name": "Tan", "stock": 7}})
-            assert answer.status_code == 201
 
 
 @pytest.fixture(params=[pytest.param("json_server", marks=pytest.mark.node), "kinto"])
