@@ -100,7 +100,7 @@ def writes(site: Site) -> dict[str, bytes]:
 
 
 async def test_every_answer_is_the_backends_own_byte_for_byte(site: Site, gateway: Serve, relay: Relay) -> None:
-    """Seen on the wire behind the gateway and in front of it, so there is nothing to forgive but hop-by-hop and Via."""
+    """Seen on the wire behind the gateway and in front of it, so nothing is forgiven but hop-by-hop, Via, Link."""
     relay.to(site.port)
     running = gateway(site.config(relay.port))
     seen = {}
@@ -109,8 +109,8 @@ async def test_every_answer_is_the_backends_own_byte_for_byte(site: Site, gatewa
         ours = await ask(running.port, sent)
         theirs = parse(bytes(relay.down), head_only=sent.startswith(b"HEAD"))
         assert ours.line == theirs.line, name
-        assert ours.headers[-2:] == [(b"Via", b"1.1 tidegate"), (b"connection", b"close")], name
-        assert ours.end_to_end()[:-1] == theirs.end_to_end(), name
+        assert _unlinked(ours.headers)[-2:] == [(b"Via", b"1.1 tidegate"), (b"connection", b"close")], name
+        assert _unlinked(ours.end_to_end())[:-1] == theirs.end_to_end(), name
         assert ours.body == theirs.body, name
         seen[name] = ours.status
     assert seen["list"] == seen["head"] == seen["paged"] == seen["put"] == seen["patch"] == seen["delete"] == 200
@@ -127,7 +127,7 @@ async def test_reads_are_what_clients_get_without_the_gateway(site: Site, gatewa
     for name, sent in {**reads(site), "unchanged": await unchanged(site)}.items():
         through, direct = await ask(running.port, sent), await ask(site.port, sent)
         assert through.line == direct.line, name
-        assert _steady(through.end_to_end()[:-1]) == _steady(direct.end_to_end()), name
+        assert _steady(_unlinked(through.end_to_end())[:-1]) == _steady(direct.end_to_end()), name
         assert through.body == direct.body, name
         statuses.append(through.status)
     assert statuses[-1] == 304
@@ -136,3 +136,8 @@ async def test_reads_are_what_clients_get_without_the_gateway(site: Site, gatewa
 def _steady(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Without the second of the answer, and without the nonce in Kinto's page tokens."""
     return [(name, re.sub(rb"_token=[^&]*", b"", value)) for name, value in headers if name.lower() != b"date"]
+
+
+def _unlinked(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Without the gateway's own word that a live URL can be a stream."""
+    return [(name, value) for name, value in headers if not value.startswith(b'<>; rel="alternate"')]
