@@ -87,6 +87,24 @@ def test_the_meaning_does_not_depend_on_the_cut(data: bytes, sizes: list[int]) -
     assert [one for one in told(cut) if one[-1]] == whole
 
 
+LINES = sorted({data.partition(b"\r\n")[0] for data in SEEDS})
+HEADERS = [
+    b"\r\nHost: x\r\n\r\n",
+    b"\r\nHost: x\r\nA: b \r\nCookie: a=b\r\n\r\n",
+    b"\r\nHost: x\r\nExpect: 100-continue\r\n\r\n",
+]
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=4), st.sampled_from(HEADERS), st.integers(1, 9))
+def test_header_lines_that_are_repeated_are_read_as_before(lines: list[bytes], headers: bytes, size: int) -> None:
+    """A head that comes whole after one with the same header lines is read by its request line alone."""
+    data = b"".join(line + headers for line in (b"GET /first HTTP/1.1", *lines, b"GET /last? HTTP/1.1"))
+    requests, refusal = ours(data, [len(data)])
+    parsed, parsed_refusal = ours(data, [size])
+    assert (told(requests), refusal) == (told(parsed), parsed_refusal)
+    assert [one.head.bare_query for one in requests] == [one.head.bare_query for one in parsed]
+
+
 def by_h11(data: bytes) -> tuple[bytes, Headers, bytes] | None:
     """Method, headers and body of the first request; None when h11 refuses it, or waits for more."""
     server = h11.Connection(h11.SERVER, max_incomplete_event_size=1_000_000)
