@@ -27,6 +27,7 @@ from gateway.config import load_from_environment
 from gateway.core.asgi import App, Headers, Message, Receive, Scope, Send
 from gateway.core.cors import SHARING, asks_to_read, preflight, sharing
 from gateway.core.credentials import from_subprotocols
+from gateway.core.headers import own
 from gateway.core.http import IDENTITY, header
 from gateway.core.problem import problem
 from gateway.core.route import Match, Miss, RouteTable
@@ -37,7 +38,7 @@ from gateway.errors import ClientError
 from gateway.live.app import Live, Parts
 from gateway.live.channels import live_routes
 from gateway.live.conversation import Found
-from gateway.live.negotiate import request_of, split_query
+from gateway.live.negotiate import request_of, split_query, with_own_credentials
 from gateway.live.sessions import Inside, Sessions
 from gateway.live.writes import Writes
 from gateway.plugin import AnySource, Authenticator, Broker, Codec, Context, Discoverable, Options, Transport
@@ -111,7 +112,8 @@ class Application:
             name: cast("Authenticator", make("authenticators", auth.plugin, context))
             for name, auth in settings.auth.items()
         }
-        self._gates = gates(settings.routes, authenticators, self.stats)
+        self._gates = gates(settings.routes, settings.auth, authenticators, self.stats)
+        own(name.encode() for auth in settings.auth.values() for name, _ in auth.headers)
         self._live_routes = live_routes(settings.routes, sources, self._upstreams, settings.upstreams)
         transports = cast("dict[str, Transport]", make_all("transports", context, settings.transports))
         self._live = Live(
@@ -169,7 +171,9 @@ class Application:
     ) -> None:
         """Answer a client that the route's authenticators know, and nobody else."""
         try:
-            scope[IDENTITY] = await self._gates[route.name].admit(request_of(scope, params))
+            opened = route.live or route.session
+            request = with_own_credentials(request_of(scope, params), opened.origins if opened else ())
+            scope[IDENTITY] = await self._gates[route.name].admit(request)
             answer = self._answer(scope, receive, send, route, params)
         except ClientError as error:
             answer = self._refuse(scope, send, error)
@@ -215,7 +219,8 @@ class Application:
                 raise ClientError(404, "no_route", "this is the session endpoint, it answers no requests")
             identity = scope.pop(IDENTITY, None)
             if route.auth:
-                known = identity is not None and route.auth == session.auth
+                # who it is was asked at the door; what it may do is asked by each route
+                known = identity is not None and route.auth == session.auth and route.access is None
                 admit = self._gates[route.name].admit
                 scope[IDENTITY] = identity if known else await admit(request_of(scope, params))
             if route.live is not None:

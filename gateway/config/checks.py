@@ -73,6 +73,12 @@ def _authenticators_exist(tree: Tree) -> Iterator[Finding]:
                 yield place, f"no authenticator under auth is called {name!r}{did_you_mean(nearest(name, known))}"
 
 
+def _access_is_of_somebody(tree: Tree) -> Iterator[Finding]:
+    for path, route in routes(tree):
+        if "access" in route and "auth" not in route:
+            yield (*path, "access"), "access needs auth beside it: it is about whom an authenticator knows"
+
+
 def _live_routes_allow_get(tree: Tree) -> Iterator[Finding]:
     for path, route in routes(tree):
         methods = route.get("methods")
@@ -199,6 +205,7 @@ def _own_keys(path: Path) -> type[Section] | None:
 _CHECKS: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     _upstreams_exist,
     _authenticators_exist,
+    _access_is_of_somebody,
     names_differ,
     all_are_reached,
     routes_have_one_answer,

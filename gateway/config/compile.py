@@ -69,7 +69,7 @@ def compile_config(config: ConfigKeys, broker: BrokerKeys, tree: Tree) -> settin
         transports=chosen(config.transports),
         upstreams={name: _upstream(name, upstream, tree) for name, upstream in config.upstreams.items()},
         routes=tuple(_route(route) for route in config.routes),
-        auth={name: settings.AuthSettings(plugin=used(auth, AuthKeys)) for name, auth in (config.auth or {}).items()},
+        auth={name: _auth(auth) for name, auth in (config.auth or {}).items()},
         trusted_proxies=tuple(config.trusted_proxies),
         limits=settings.Limits(**dict(config.limits)),
         access_log=_log_file(config.access_log, tree),
@@ -135,6 +135,10 @@ def _upstream_tls(name: str, upstream: Upstream, tree: Tree) -> settings.Upstrea
     return settings.UpstreamTls(**files, server_name=tls.server_name)
 
 
+def _auth(auth: AuthKeys) -> settings.AuthSettings:
+    return settings.AuthSettings(plugin=used(auth, AuthKeys), headers=tuple((auth.headers or {}).items()))
+
+
 def _route(route: RouteKeys) -> settings.Route:
     return settings.Route(
         name=route.name or route.path,
@@ -143,6 +147,7 @@ def _route(route: RouteKeys) -> settings.Route:
         methods=implied(route.methods or []),
         host=route.host,
         auth=tuple(route.auth or ()),
+        access=route.access,
         live=_live(route.live) if route.live else None,
         refresh_on_write=None if route.refresh_on_write is None else tuple(route.refresh_on_write),
         session=_session(route.session) if route.session else None,

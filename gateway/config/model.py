@@ -18,6 +18,7 @@ from gateway.config.values import (
     Expression,
     Host,
     HostHeader,
+    IdentityHeader,
     JsonPaths,
     Label,
     LogTarget,
@@ -27,6 +28,7 @@ from gateway.config.values import (
     PathTemplate,
     Peers,
     Refreshes,
+    Template,
     Text,
     Texts,
     at_least,
@@ -251,6 +253,8 @@ class RouteKeys(Section):
     """the name of the upstream that answers"""
     auth: Texts | None = None
     """the authenticators that may let a client in, the first that knows it"""
+    access: Expression | None = None
+    """JMESPath of claims and params that has to be true of it"""
     live: LiveKeys | None = None
     """makes the URL live as well: how the gateway learns of changes"""
     refresh_on_write: Refreshes | None = None
@@ -268,7 +272,10 @@ class BrokerKeys(Section):
 
 
 class AuthKeys(Section):
-    """Exactly one key names the authenticator plugin."""
+    """Exactly one key beside these names the authenticator plugin."""
+
+    headers: dict[IdentityHeader, Template] | None = None
+    """what the upstream is told of whom it knows; clients can't send headers of these names themselves"""
 
 
 class TransportKeys(Section):

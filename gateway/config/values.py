@@ -11,12 +11,12 @@ from ipaddress import IPv6Address, ip_network
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
-import jmespath
-from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator, BeforeValidator
 
+from gateway.core.expression import compile_expression
 from gateway.core.paths import parse_path
 from gateway.core.route import parse_template
+from gateway.core.template import parse as parse_text
 from gateway.core.writes import SELF
 from gateway.plugin.options import OrText, listed, parse_duration, parse_size, several
 
@@ -26,7 +26,15 @@ _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})", re.ASCII)
 _METHOD = re.compile(r"[A-Z][A-Z0-9!#$%&'*+.^_`|~-]{0,31}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _LABEL = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
-_PREFIX = re.compile(r"(Bad|Invalid) jmespath expression: ")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", re.ASCII)
+# Framing, the connection, what the client is asked by and what it shows: not the gateway's to replace.
+_NOT_AN_IDENTITYS = frozenset(
+    b"""
+    accept accept-encoding authorization connection content-encoding content-length content-type cookie date expect
+    forwarded host keep-alive origin proxy proxy-authorization proxy-connection range te trailer transfer-encoding
+    upgrade via
+    """.split()
+)
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 
 
@@ -107,15 +115,22 @@ def _distinct(values: list[str]) -> list[str]:
 
 
 def _expression(text: str) -> str:
-    try:
-        jmespath.compile(text)
-    except RecursionError:
-        raise ValueError("not a JMESPath expression: it is nested too deeply") from None
-    except JMESPathError as error:
-        reason = str(error).splitlines()[0].partition(", for expression")[0]
-        reason = _PREFIX.sub("", reason).rstrip(":")
-        raise ValueError(f"not a JMESPath expression: {reason[:1].lower()}{reason[1:]}") from None
+    compile_expression(text)
     return text
+
+
+def _filled_template(text: str) -> str:
+    parse_text(text)
+    return text
+
+
+def _identity_header(name: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        raise ValueError("expected the name of a header, as in X-User")
+    dashed = name.lower().replace("_", "-")  # as CGI-like backends read it
+    if dashed.encode() in _NOT_AN_IDENTITYS or dashed.startswith("x-forwarded"):
+        raise ValueError("this header has a meaning of its own: choose another, as in X-User")
+    return name
 
 
 def _method(text: str) -> str:
@@ -202,6 +217,8 @@ Refresh = Annotated[str, AfterValidator(_refresh)]
 Refreshes = Annotated[list[Refresh], AfterValidator(_distinct)]
 PathTemplate = Annotated[str, AfterValidator(_template)]
 Expression = Annotated[str, AfterValidator(_expression)]
+Template = Annotated[str, AfterValidator(_filled_template)]
+IdentityHeader = Annotated[str, AfterValidator(_identity_header)]
 Method = Annotated[str, AfterValidator(_method)]
 Host = Annotated[str, AfterValidator(_host)]
 HostHeader = Annotated[str, AfterValidator(_host_header)]

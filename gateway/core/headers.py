@@ -125,6 +125,13 @@ def own(names: Iterable[bytes]) -> None:
     _request_rules.clear()
 
 
+def without_own(headers: Headers) -> tuple[Header, ...]:
+    """A client's headers without those that the gateway alone may set."""
+    if not _owned:
+        return tuple(headers)
+    return tuple(pair for pair in headers if pair[0].lower().replace(b"_", b"-") not in _owned)
+
+
 _request_rules = Rules(_request_rule)
 _response_rules = Rules(lambda name: _RESPONSE_TABLE.get(name, _KEEP))
 

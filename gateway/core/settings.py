@@ -165,9 +165,10 @@ class PluginUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthSettings:
-    """A named authenticator."""
+    """A named authenticator, and the headers that go upstream in the name of whom it knows: name and template."""
 
     plugin: PluginUse
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +212,7 @@ class Route:
     """A match and what answers it: an upstream, or sessions (then `upstream` is empty).
 
     `name` labels metrics and logs: the path template unless given. `auth` names the authenticators that are asked in
-    turn; without one everybody is let in. `refresh_on_write` are the paths that writes may change, as
+    turn; without one everybody is let in; `access` (JMESPath) has to be true of whom they know. `refresh_on_write` are the paths that writes may change, as
     `gateway.core.writes` reads them; None: the usual ones.
     """
 
@@ -221,6 +222,7 @@ class Route:
     methods: frozenset[str] = frozenset()
     host: str | None = None
     auth: tuple[str, ...] = ()
+    access: str | None = None
     live: LiveSettings | None = None
     refresh_on_write: tuple[str, ...] | None = None
     session: SessionSettings | None = None

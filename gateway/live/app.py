@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from gateway.core.access import AccessLog
 from gateway.core.asgi import Receive, Scope, Send
-from gateway.core.codes import INTERNAL, RESTART, Disconnect
+from gateway.core.codes import EXPIRED, INTERNAL, RESTART, Disconnect
 from gateway.core.cors import SHARING
+from gateway.core.expiry import Expiries
 from gateway.core.http import Request
 from gateway.core.settings import Limits
 from gateway.core.stats import Stats, StreamStats
@@ -58,6 +59,7 @@ class Live:
         self._pumps = Supervisor()
         self._channels = Channels(parts.broker, parts.stats, parts.clock, parts.limits, self._supervisor)
         self._count = 0
+        self._expiries: Expiries[StreamConnection] = Expiries(parts.clock.time())
         self._closing = False
 
     def __repr__(self) -> str:
@@ -150,6 +152,9 @@ class Live:
         stats.open += 1
         stats.opened += 1
         stream.began = self._parts.clock.monotonic()
+        if opening.request.identity is not None and opening.request.identity.expires is not None:
+            stream.expires = opening.request.identity.expires
+            self._expiries.add(stream.expires, stream)
         self._parts.access.opened(f"{stream.id:x}", opening.scope, stream.channel.route, stream.transport.name)
         pump = getattr(stream.writer, "pump", None)
         if pump is not None:
@@ -158,6 +163,8 @@ class Live:
     async def _finish(self, stream: StreamConnection) -> None:
         stream.channel.ends.discard(stream.disconnect)
         self._channels.release(stream.channel, stream.voice)
+        if stream.expires is not None:
+            self._expiries.discard(stream.expires, stream)
         await stream.finish()
         if stream.began is None:
             return
@@ -175,3 +182,5 @@ class Live:
         while True:
             await self._parts.clock.sleep(SWEEP)
             self._channels.sweep()
+            for stream in self._expiries.due(self._parts.clock.time()):
+                stream.disconnect(EXPIRED)

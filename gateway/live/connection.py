@@ -63,7 +63,7 @@ class StreamConnection:
     """The `Connection` that transports are given.
 
     `id` ties its lines in the access log together; `opening` is None once delivery has begun, `began` is when;
-    `voice` are the credentials that it lends to a shared channel;
+    `voice` are the credentials that it lends to a shared channel; `expires` is when its client's credentials end;
     `pump` is the task of a writer that needs one.
     """
 
@@ -75,6 +75,7 @@ class StreamConnection:
         "_subscription",
         "began",
         "channel",
+        "expires",
         "id",
         "opening",
         "pump",
@@ -89,6 +90,7 @@ class StreamConnection:
         self.transport = transport
         self.channel = channel
         self.began: float | None = None
+        self.expires: float | None = None
         self.received = 0
         self.voice: Voice | None = None
         self.writer: Writer | None = None

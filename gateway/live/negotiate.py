@@ -7,13 +7,16 @@ of the query string is part of the channel's name.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from urllib.parse import unquote, urlsplit
 
-from gateway.core.asgi import Scope
+from gateway.core.asgi import Header, Scope
+from gateway.core.headers import without_own
 from gateway.core.http import IDENTITY, Request
 from gateway.core.position import Position, parse_position
 from gateway.core.settings import LiveSettings, Mode
+from gateway.core.writes import SAFE
 from gateway.errors import ClientError
 
 # A page can't set Authorization on a WebSocket, so with an Origin these are the browser's; Bearer is a program's.
@@ -30,7 +33,7 @@ def request_of(scope: Scope, params: Mapping[str, str]) -> Request:
         kind=scope["type"],
         method=scope.get("method", "GET"),
         target=path + b"?" + query if query else path,
-        headers=tuple(scope["headers"]),
+        headers=without_own(scope["headers"]),
         params=params,
         options=options,
         subprotocols=tuple(scope.get("subprotocols", ())),
@@ -93,19 +96,38 @@ def check_origin(request: Request, origins: tuple[str, ...]) -> None:
     Where cookies or a login come with the upgrade, an `Origin` must be of this host or one of `origins` (`*` allows
     all). Other requests hold nothing that a foreign page could abuse. Raises ClientError 403.
     """
+    if request.kind == "websocket" and _sent_by_itself(request) and _foreign(request, origins):
+        detail = "this page's origin may not use the cookies of this site; see the route's origins"
+        raise ClientError(403, "origin", detail)
+
+
+def with_own_credentials(request: Request, origins: tuple[str, ...]) -> Request:
+    """The request as authenticators see it: what a browser sent by itself for another site's page is nobody's word.
+
+    A browser keeps such a page from reading, but not from writing. Raises ClientError 403 for a WebSocket.
+    """
+    check_origin(request, origins)
+    if request.method in SAFE or not _sent_by_itself(request) or not _foreign(request, origins):
+        return request
+    return replace(request, headers=tuple(pair for pair in request.headers if not _is_browsers(pair)))
+
+
+def _foreign(request: Request, origins: tuple[str, ...]) -> bool:
     origin = request.header(b"origin")
-    if request.kind != "websocket" or origin is None or not _sent_by_itself(request):
-        return
+    if origin is None:
+        return False
     text = origin.decode("latin-1")
-    if "*" in origins or text in origins or _same_host(text, request.header(b"host") or b""):
-        return
-    raise ClientError(403, "origin", "this page's origin may not use the cookies of this site; see the route's origins")
+    return not ("*" in origins or text in origins or _same_host(text, request.header(b"host") or b""))
 
 
 def _sent_by_itself(request: Request) -> bool:
     """Whether the request has credentials that browsers add: cookies, and logins of a dialog or the system's."""
-    scheme = (request.header(b"authorization") or b"").partition(b" ")[0].lower()
-    return request.header(b"cookie") is not None or scheme in _BROWSERS_OWN
+    return any(map(_is_browsers, request.headers))
+
+
+def _is_browsers(pair: Header) -> bool:
+    name = pair[0].lower()
+    return name == b"cookie" or (name == b"authorization" and pair[1].partition(b" ")[0].lower() in _BROWSERS_OWN)
 
 
 def _same_host(origin: str, host: bytes) -> bool:

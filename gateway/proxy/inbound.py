@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, cast
 
 from gateway.core.forwarded import forwarded_headers
 from gateway.core.headers import one_cookie, request_headers, response_headers, trailer_headers
+from gateway.core.http import IDENTITY
 
 if TYPE_CHECKING:
     from gateway.core.asgi import Headers, HttpExchange, Scope
+    from gateway.core.identity import Identity
 
 # Up to this size a body of known length is collected before an upstream connection is taken: one write sends
 # it, it can be sent again, and a slow client holds no connection. nginx buffers 16 KB, then writes files.
@@ -57,6 +59,9 @@ class Inbound:
         version: str = scope["http_version"]
         headers = self._headers if version[0] == "1" else one_cookie(self._headers)
         added = forwarded_headers(client and client[0], scope["scheme"], self._host(), version)
+        identity: Identity | None = scope.get(IDENTITY)
+        if identity is not None:
+            added += identity.headers
         return request_headers(headers, host=host, trailers=self.trailing, added=added)
 
     def informational(self, status: int, headers: Headers) -> None:

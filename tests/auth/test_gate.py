@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
 from gateway.auth.gate import Gate, gates
 from gateway.core.route import parse_template
-from gateway.core.settings import Route
+from gateway.core.settings import AuthSettings, PluginUse, Route
 from gateway.core.stats import Stats
 from gateway.errors import ClientError, UpstreamTimeout
 from gateway.plugin import Identity, Request
@@ -32,9 +33,18 @@ class Scripted:
         return self.says
 
 
-def gate(stats: Stats, **authenticators: Scripted) -> Gate:
-    route = Route(name="r", path=parse_template("/"), upstream="u", auth=tuple(authenticators))
-    return gates((route,), authenticators, stats)["r"]
+def gate(
+    stats: Stats,
+    *,
+    headers: tuple[tuple[str, str], ...] = (),
+    access: str | None = None,
+    **authenticators: Scripted,
+) -> Gate:
+    route = Route(name="r", path=parse_template("/"), upstream="u", auth=tuple(authenticators), access=access)
+    settings = {
+        name: AuthSettings(plugin=PluginUse(name="x", options=None), headers=headers) for name in authenticators
+    }
+    return gates((route,), settings, authenticators, stats)["r"]
 
 
 async def refusal(made: Gate) -> ClientError:
@@ -99,4 +109,45 @@ async def test_another_authenticator_may_know_the_client_meanwhile() -> None:
 
 
 def test_routes_without_auth_have_no_gate() -> None:
-    assert gates((Route(name="r", path=parse_template("/"), upstream="u"),), {}, Stats()) == {}
+    assert gates((Route(name="r", path=parse_template("/"), upstream="u"),), {}, {}, Stats()) == {}
+
+
+async def test_headers_are_made_of_the_claims() -> None:
+    bob = Identity(subject="bob", claims={"sub": "bob", "tenant": None, "roles": ["a", "b"]})
+    headers = (("X-User", "${claims.sub}"), ("X-Tenant", "${claims.tenant}"), ("X-Roles", "${claims.roles}"))
+    identity = await gate(Stats(), headers=headers, a=Scripted(bob)).admit(REQUEST)
+    assert identity.headers == ((b"X-User", b"bob"), (b"X-Roles", b'["a","b"]'))
+
+
+@pytest.mark.parametrize("claim", ["a\r\nX-Admin: yes", "a\0", " root", "root ", "x\x7f"])
+async def test_a_claim_that_would_be_another_header_lets_nobody_in(claim: str) -> None:
+    eve = Identity(subject="eve", claims={"sub": claim})
+    error = await refusal(gate(Stats(), headers=(("X-User", "${claims.sub}"),), a=Scripted(eve)))
+    assert (error.status, error.code) == (403, "bad_claim")
+    assert claim not in error.detail
+
+
+@pytest.mark.parametrize(
+    ("access", "granted"),
+    [
+        ("claims.role == 'staff'", True),
+        ("claims.role == 'admin' || claims.sub == params.id", True),
+        ("claims.sub == params.other", False),
+        ("contains(claims.groups, 'g1')", True),
+        ("contains(claims.nothing, 'g1')", False),
+        ("claims.role", False),
+        ("claims.groups", False),
+        ("`1`", False),
+        ("!claims.role", False),
+    ],
+)
+async def test_access_is_a_plain_true(access: str, granted: bool) -> None:
+    client = Identity(subject="u1", claims={"sub": "u1", "role": "staff", "groups": ["g1"]})
+    made = gate(Stats(), access=access, a=Scripted(client))
+    request = replace(REQUEST, params={"id": "u1", "other": "u2"})
+    if granted:
+        assert await made.admit(request) == client
+    else:
+        with pytest.raises(ClientError, match="no access") as refused:
+            await made.admit(request)
+        assert (refused.value.status, refused.value.close_code) == (403, 4403)

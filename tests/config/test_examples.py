@@ -14,7 +14,8 @@ from gateway.core.event import Json
 ROOT = Path(__file__).parent.parent.parent
 FILES = [ROOT / "config" / "tidegate.yaml", *sorted((ROOT / "config" / "examples").glob("*.yaml"))]
 REFERENCE = (ROOT / "docs" / "configuration.md").read_text()
-SNIPPETS = re.findall(r"^```yaml\n(.*?)^```", REFERENCE, re.MULTILINE | re.DOTALL)
+AUTHENTICATION = (ROOT / "docs" / "authentication.md").read_text()
+SNIPPETS = re.findall(r"^```yaml\n(.*?)^```", REFERENCE + AUTHENTICATION, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from typing import cast
 from gateway.core.access import StreamEnd
 from gateway.core.asgi import Message, Scope, Send
 from gateway.core.event import Json
+from gateway.core.http import IDENTITY
+from gateway.core.identity import Identity
 from gateway.core.route import parse_template
 from gateway.core.settings import Items, Limits, LiveSettings, PluginUse, Route
 from gateway.core.stats import Stats
@@ -138,7 +140,13 @@ class Scene:
         self.refused.append(error)
 
     async def open(
-        self, query: str = "", token: str = "", kind: str = "http", accept: str = "lines", method: str = "GET"
+        self,
+        query: str = "",
+        token: str = "",
+        kind: str = "http",
+        accept: str = "lines",
+        method: str = "GET",
+        identity: Identity | None = None,
     ) -> Client:
         """A client opens the stream; raises ClientError when it is refused at once."""
         client = Client()
@@ -150,6 +158,7 @@ class Scene:
             "query_string": query.encode(),
             "headers": [(b"accept", accept.encode()), (b"authorization", token.encode())],
             "writer": client.writer,
+            IDENTITY: identity,
         }
         asked = self.live.asked(scope, {})
         assert asked is not None

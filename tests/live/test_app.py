@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from gateway.core.codes import FORBIDDEN, INTERNAL, NO_CHANNEL, NORMAL, RESTART, UNAUTHENTICATED, Disconnect
+from gateway.core.identity import Identity
 from gateway.errors import ClientError
 from gateway.plugin import Publisher, Refused, Status
 from gateway.testing.source import Step, turn
@@ -390,3 +391,20 @@ async def test_the_most_wanted_transport_carries(scene: Scene) -> None:
     await scene.state([])
     assert scene.access.lines[0][3] == "sse"
     await client.leave()
+
+
+async def test_a_stream_ends_when_its_credentials_do(scene: Scene) -> None:
+    expires = scene.clock.time() + 100
+    brief = await scene.open(identity=Identity(subject="ada", expires=expires))
+    lasting = await scene.open(identity=Identity(subject="bob"))
+    left = await scene.open(identity=Identity(subject="eve", expires=expires))
+    await scene.state([])
+    await left.leave()
+    scene.clock.advance(99)
+    await turn()
+    assert brief.writer.closed is None
+    scene.clock.advance(2)
+    await turn()
+    assert brief.writer.closed == (4409, "the credentials have expired")
+    assert lasting.writer.closed is None
+    assert len(scene.live._expiries) == 0, "the one that left is not kept until its time"

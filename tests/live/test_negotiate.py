@@ -6,7 +6,15 @@ from gateway.core.http import Request
 from gateway.core.position import Position
 from gateway.core.settings import LiveSettings, PluginUse
 from gateway.errors import ClientError
-from gateway.live.negotiate import check_options, check_origin, mode_of, position_of, request_of, split_query
+from gateway.live.negotiate import (
+    check_options,
+    check_origin,
+    mode_of,
+    position_of,
+    request_of,
+    split_query,
+    with_own_credentials,
+)
 
 LIVE = LiveSettings(source=PluginUse(name="poll", options=None), modes=("items", "snapshot"))
 
@@ -122,3 +130,36 @@ def test_without_cookies_or_origin_there_is_nothing_to_protect() -> None:
     check_origin(request("websocket", evil), ())
     check_origin(request("websocket", {"host": "shop.example", "cookie": "sid=1"}), ())
     check_origin(request("websocket", {**evil, "cookie": "sid=1"}), ("*",))
+
+
+@pytest.mark.parametrize(
+    ("method", "origin", "kept"),
+    [
+        ("POST", b"https://evil.example", [b"authorization"]),
+        ("DELETE", b"null", [b"authorization"]),
+        ("POST", b"https://friend.example", [b"cookie", b"authorization"]),
+        ("POST", b"http://shop.example", [b"cookie", b"authorization"]),
+        ("POST", None, [b"cookie", b"authorization"]),
+        ("GET", b"https://evil.example", [b"cookie", b"authorization"]),
+    ],
+)
+def test_what_a_browser_sent_for_another_sites_page_is_nobodys_word(
+    method: str, origin: bytes | None, kept: list[bytes]
+) -> None:
+    headers = [(b"host", b"shop.example"), (b"cookie", b"s=1"), (b"authorization", b"Bearer t")]
+    given = Request(
+        kind="http",
+        method=method,
+        target=b"/",
+        headers=(*headers, *([(b"origin", origin)] if origin is not None else [])),
+        params={},
+        options={},
+    )
+    names = [name for name, _ in with_own_credentials(given, ("https://friend.example",)).headers]
+    assert [name for name in names if name in (b"cookie", b"authorization")] == kept
+
+
+def test_a_browsers_login_is_nobodys_word_either() -> None:
+    headers = ((b"host", b"shop.example"), (b"authorization", b"Basic YTpi"), (b"origin", b"https://evil.example"))
+    given = Request(kind="http", method="POST", target=b"/", headers=headers, params={}, options={})
+    assert with_own_credentials(given, ()).header(b"authorization") is None
