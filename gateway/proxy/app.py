@@ -60,7 +60,7 @@ class Proxy:
         wire = visit.inbound.wire
         if visit.inbound.method not in SAFE:
             return self._write(visit)
-        if wire is not None and wire.whole:
+        if wire is not None and wire.whole and visit.inbound.length == 0:
             express = Express(visit, wire, self._carry, self._account)
             if express.start(self._upstreams[route.upstream]):
                 return NOTHING

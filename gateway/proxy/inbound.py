@@ -44,7 +44,8 @@ class Inbound:
         self._headers: Headers = scope["headers"] if self.wire is None else self.wire.raw_headers
         self.unsure = self.expects = False
         self.length: int | None = 0
-        if self.wire is None or not self.wire.whole:
+        # What is whole from the start has no body; after a wait for an authenticator the body may just have come.
+        if self.wire is None or not self.wire.whole or IDENTITY in scope:
             self._measure({name: value for name, value in scope["headers"] if name in _NOTED})
 
     @property

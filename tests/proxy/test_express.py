@@ -7,6 +7,7 @@ import pytest
 
 from gateway.core.asgi import Header, HttpExchange
 from gateway.core.http import IDENTITY
+from gateway.core.identity import Identity
 from gateway.core.stats import RouteStats
 from gateway.plugin import UpstreamCall
 from gateway.proxy.express import Express
@@ -72,7 +73,7 @@ def test_header_lines_are_made_once_for_each_upstream() -> None:
 
 def test_what_an_identity_adds_is_not_remembered() -> None:
     way = Way(Call())
-    way.visit.scope[IDENTITY] = object()
+    way.visit.scope[IDENTITY] = Identity(subject="ada")
     assert way.start()
     assert not way.wire.notes
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 import pytest
 
 from gateway.core.asgi import Headers, Scope
+from gateway.core.identity import Identity
 from gateway.errors import ClientError
 from gateway.proxy.inbound import SMALL_BODY, Inbound
 
@@ -133,3 +134,14 @@ def test_informational_answers_go_where_they_can() -> None:
     wire = Wire([], [])
     Inbound(scope_of(wire=wire)).informational(103, [(b"Link", b"x"), (b"Keep-Alive", b"y")])
     assert wire.told == [(103, [(b"Link", b"x"), (b"Via", b"1.1 tidegate")])]
+
+
+def test_a_body_that_came_while_an_authenticator_was_asked_is_not_forgotten() -> None:
+    wire = Wire([(b"Content-Length", b"2")], [])
+    wire.whole = True
+    scope = scope_of((b"content-length", b"2"), wire=wire)
+    assert Inbound(scope).length == 0, "whole from the start: there is none"
+    scope["tidegate.identity"] = Identity(subject="ada", headers=((b"X-User", b"ada"),))
+    inbound = Inbound(scope)
+    assert (inbound.length, inbound.small) == (2, True)
+    assert inbound.headers(None)[-1] == (b"X-User", b"ada")
