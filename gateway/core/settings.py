@@ -212,8 +212,8 @@ class Route:
     """A match and what answers it: an upstream, or sessions (then `upstream` is empty).
 
     `name` labels metrics and logs: the path template unless given. `auth` names the authenticators that are asked in
-    turn; without one everybody is let in; `access` (JMESPath) has to be true of whom they know. `refresh_on_write` are the paths that writes may change, as
-    `gateway.core.writes` reads them; None: the usual ones.
+    turn; without one everybody is let in; `access` (JMESPath) has to be true of whom they know. `refresh_on_write` are
+    the paths that writes may change, as `gateway.core.writes` reads them; None: the usual ones.
     """
 
     name: str

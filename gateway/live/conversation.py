@@ -202,8 +202,9 @@ class Conversation:
         return request, found
 
     def _known(self, found: Found) -> bool:
-        """Whether the channel's authenticators are the session's, which have been asked."""
-        return self._caller.identity is not None and found.live.route.auth == self._caller.route.auth
+        """Whether the channel's authenticators are the session's, which have been asked, and nothing else is."""
+        route = found.live.route
+        return self._caller.identity is not None and route.auth == self._caller.route.auth and route.access is None
 
     def _identity(self, found: Found) -> Identity | None:
         """As a stream of this URL would have it: none where nobody is asked."""

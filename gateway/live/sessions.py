@@ -17,6 +17,7 @@ from gateway.core.asgi import Receive, Scope, Send
 from gateway.core.channel_names import allows
 from gateway.core.codes import INTERNAL, NORMAL, RESTART
 from gateway.core.formats import Format, json_format, msgpack_format
+from gateway.core.headers import without_own
 from gateway.core.http import IDENTITY, header
 from gateway.core.session import Opened, Rules, Session
 from gateway.core.session_request import carried
@@ -213,7 +214,7 @@ def _caller(scope: Scope, route: Route, session: str) -> Caller:
     kept |= {"type": "http", "scheme": scheme, "extensions": {}, "tidegate.session": session}
     if IDENTITY in scope:
         kept[IDENTITY] = scope[IDENTITY]
-    headers = carried(scope["headers"])
+    headers = carried(without_own(scope["headers"]))
     return Caller(route=route, identity=scope.get(IDENTITY), scope=kept, host=header(headers, b"host"), headers=headers)
 
 

@@ -35,6 +35,9 @@ routes:
     auth: [people, backend]
     access: "claims.tenant != 'banned'"
     live: {{poll: {{interval: 200ms}}, items: {{key: id}}, origins: ["https://friend.example"]}}
+  - path: /session
+    auth: [people, backend]
+    session: {{subscribe: ["/api/**"], requests: true}}
   - path: /**
     upstream: shop
 """
@@ -184,3 +187,23 @@ async def test_no_token_is_in_any_log(running: Gateway, backend: Backend) -> Non
     running.logged(status=401)
     written = running.access.read_text() + running.exposition()
     assert ada.rpartition(".")[2] not in written
+
+
+@pytest.mark.parametrize(("tenant", "allowed"), [("t1", True), ("banned", False)])
+async def test_a_session_may_do_what_its_client_may_and_no_more(
+    running: Gateway, backend: Backend, tenant: str, allowed: bool
+) -> None:
+    text = token("ada", tenant=tenant)
+    know(backend, text, "ada")
+    headers = {"Authorization": f"Bearer {text}", "X-User": "root"}
+    async with websockets.asyncio.client.connect(f"{running.ws}/session", additional_headers=headers) as socket:
+        assert json.loads(await asyncio.wait_for(socket.recv(), LIMIT))["subject"] == "ada"
+        await socket.send(json.dumps({"op": "subscribe", "id": 1, "channel": "/api/shirts"}))
+        answer = json.loads(await asyncio.wait_for(socket.recv(), LIMIT))
+        assert answer["op"] == ("ok" if allowed else "error"), answer
+        await socket.send(json.dumps({"op": "request", "id": 2, "method": "GET", "path": "/api/shirts"}))
+        while answer.get("id") != 2:
+            answer = json.loads(await asyncio.wait_for(socket.recv(), LIMIT))
+        assert (answer.get("status") or answer["error"]["status"]) == (200 if allowed else 403), answer
+    told = [asked.header("x-user") for asked in backend.asked]
+    assert set(told) == ({"ada"} if allowed else set())
