@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 NODE := tests/integration/node
 
-.PHONY: demo test lint types check bench conformance clean
+.PHONY: demo test soak lint types check bench conformance clean
 
 demo: $(VENV)/.installed
 	@exec $(BIN)/tidegate demo
 
 test: $(VENV)/.tests $(NODE)/node_modules
 	$(BIN)/python -m pytest -n auto
+
+soak: $(VENV)/.tests
+	SOAK=3000 $(BIN)/python -m pytest tests/integration/test_jitter.py
 
 lint: $(VENV)/.tests
 	$(BIN)/ruff check .

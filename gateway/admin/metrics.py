@@ -153,6 +153,12 @@ def _by_transport(routes: dict[Labels, RouteStats]) -> dict[Labels, StreamStats]
 
 def _streams(streams: dict[Labels, StreamStats]) -> Iterator[Metric]:
     yield _gauge("tidegate_streams", "Streams that are open.", STREAM, _one(streams, lambda it: it.open))
+    yield _gauge(
+        "tidegate_streams_behind",
+        "Streams whose client has not read all that there is for it.",
+        STREAM,
+        _one(streams, lambda it: it.behind),
+    )
     yield _counter("tidegate_streams_opened", "Streams begun.", STREAM, _one(streams, lambda it: it.opened))
     yield _counter(
         "tidegate_streams_closed",

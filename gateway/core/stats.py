@@ -96,11 +96,12 @@ def _counts() -> Counts:
 class StreamStats:
     """Streams of one transport on one route.
 
-    `skipped` counts the times that a slow stream fell out of the log, `resets` the snapshots sent because
-    a position could not be continued.
+    `behind` counts those that wait for their client to read, `skipped` the times that a slow stream fell out of
+    the log, `resets` the snapshots sent because a position could not be continued.
     """
 
     open: int = 0
+    behind: int = 0
     opened: int = 0
     closed: Counts = field(default_factory=_counts)  # by Disconnect.label
     messages: int = 0

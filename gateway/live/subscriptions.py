@@ -123,7 +123,7 @@ class Subscription:
     def stop(self) -> None:
         """Receive nothing more."""
         self._leave()
-        self._waiting = False
+        self._wait_no_more()
 
     def _send(self, batch: Batch) -> None:
         self._offset = batch.offset
@@ -138,7 +138,7 @@ class Subscription:
         log, group = self._feed.log, self.group
         while self._offset != log.head.offset:
             if self.writer.full:
-                self._waiting = True
+                self._wait()
                 return
             batch = catch_up(log, group.audience, self._offset, self._feed.slow)
             if isinstance(batch, Disconnect):
@@ -148,7 +148,7 @@ class Subscription:
             self._send(batch)
         self._tell_status()
         if self.writer.full:
-            self._waiting = True
+            self._wait()
             return
         group.flush(log)
         self._base = (group.messages, group.bytes)
@@ -174,10 +174,19 @@ class Subscription:
         """The writer takes no more for now."""
         if self._base is not None:
             self._leave()
-            self._waiting = True
+            self._wait()
 
     def drained(self) -> None:
         """The writer takes more again; what was missed meanwhile is sent."""
         if self._waiting:
-            self._waiting = False
+            self._wait_no_more()
             self._follow()
+
+    def _wait(self) -> None:
+        """Be behind until the buffer has drained."""
+        self._waiting = True
+        self.group.stats.behind += 1
+
+    def _wait_no_more(self) -> None:
+        self.group.stats.behind -= self._waiting
+        self._waiting = False

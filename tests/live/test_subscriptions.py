@@ -83,6 +83,7 @@ def test_a_full_client_is_left_behind_and_catches_up_from_the_log() -> None:
     scene.publish()
     scene.group.flush(scene.log)
     assert slow.full
+    assert scene.stats.behind == 1
     waiting = slow.buffered
     for _ in range(50):
         scene.publish()
@@ -92,6 +93,7 @@ def test_a_full_client_is_left_behind_and_catches_up_from_the_log() -> None:
     while slow.buffered:
         ids += heard(slow)
     assert ids == heard(fast) == [f"e.{n}" for n in range(1, 54)]
+    assert scene.stats.behind == 0
 
 
 def test_beyond_the_log_the_policy_decides() -> None:
@@ -164,3 +166,13 @@ def test_resuming_counts_as_reset_only_when_it_is_one() -> None:
     assert scene.stats.resets == 0
     assert heard(scene.join(Position("x", 2))[1]) == ["e.4"]
     assert scene.stats.resets == 1
+
+
+def test_whoever_leaves_while_it_is_behind_is_not_counted_for_ever() -> None:
+    scene = Scene()
+    scene.begin()
+    subscription, _ = scene.join(high=1)
+    assert scene.stats.behind == 1
+    subscription.stop()
+    subscription.stop()
+    assert scene.stats.behind == 0
