@@ -11,7 +11,7 @@ import socket
 import time
 from types import TracebackType
 
-from benchmarks.frames import PONG, Closed, FrameCounter
+from benchmarks.frames import COUNTERS, PONG, Closed
 from benchmarks.processes import BenchmarkError
 
 _HOST = "127.0.0.1"
@@ -19,6 +19,7 @@ _TIMEOUT = 20.0
 _CHUNK = 65536
 _TOGETHER = 128  # handshakes under way at once: well below any listen backlog
 _QUIET = 0.4  # seconds without a message after which greetings (snapshots) are over
+_ACCEPT = {"sse": "text/event-stream", "ndjson": "application/x-ndjson"}
 _REQUEST = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -26,18 +27,25 @@ _REQUEST = (
 
 
 class Audience:
-    """`clients` connections to one path; an empty path means that they only listen, without a handshake."""
+    """`clients` connections to one path; an empty path means that they only listen, without a handshake.
 
-    def __init__(self, port: int, path: str, clients: int) -> None:
+    `stalled` more of them never read what comes after their handshake.
+    """
+
+    def __init__(self, port: int, path: str, clients: int, transport: str = "websocket", stalled: int = 0) -> None:
+        self._request = request(path) if transport == "websocket" else reading(path, transport)
+        self._status = b" 101 " if transport == "websocket" else b" 200 "
         self.total = 0
         self.bytes = 0
         self._epoll = select.epoll()
         self._sockets: list[socket.socket] = []
         self._counts: dict[int, int] = {}
         self._pending: dict[int, bytes] = {}
-        self._counter = FrameCounter()
+        self._counter = COUNTERS[transport]()
         for start in range(0, clients, _TOGETHER):
             self._join(port, path, min(_TOGETHER, clients - start))
+        for _ in range(stalled):
+            self._stall(port)
 
     def __enter__(self) -> Audience:
         return self
@@ -51,13 +59,21 @@ class Audience:
         fresh = [socket.create_connection((_HOST, port), _TIMEOUT) for _ in range(count)]
         self._sockets += fresh
         for client in fresh if path else ():
-            client.sendall(request(path))
+            client.sendall(self._request)
         for client in fresh:
             fd = client.fileno()
-            rest = upgraded(client) if path else b""
+            rest = upgraded(client, self._status) if path else b""
             self._counts[fd] = self._counter.feed(b"", rest)
             self._pending[fd] = self._counter.pending
             self._epoll.register(fd, select.EPOLLIN)
+
+    def _stall(self, port: int) -> None:
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect((_HOST, port))
+        client.sendall(self._request)
+        upgraded(client, self._status)
+        self._sockets.append(client)
 
     def settle(self) -> None:
         """Take in the messages that newcomers are sent, then count from zero."""
@@ -114,8 +130,8 @@ class Audience:
         return told
 
 
-def upgraded(client: socket.socket) -> bytes:
-    """Wait for the answer to an upgrade; returns the bytes after it."""
+def upgraded(client: socket.socket, status: bytes = b" 101 ") -> bytes:
+    """Wait for the head of the answer to a handshake; returns the bytes after it."""
     data = b""
     while b"\r\n\r\n" not in data:
         more = client.recv(_CHUNK)
@@ -123,7 +139,7 @@ def upgraded(client: socket.socket) -> bytes:
             raise BenchmarkError(f"the server closed during the handshake: {data[:200]!r}")
         data += more
     head, _, rest = data.partition(b"\r\n\r\n")
-    if b" 101 " not in head.split(b"\r\n")[0]:
+    if status not in head.split(b"\r\n")[0]:
         raise BenchmarkError(f"the server refused the handshake: {head[:200]!r}")
     return rest
 
@@ -131,3 +147,8 @@ def upgraded(client: socket.socket) -> bytes:
 def request(path: str) -> bytes:
     """The request of a handshake."""
     return _REQUEST.format(path=path).encode()
+
+
+def reading(path: str, transport: str) -> bytes:
+    """The request of a stream over HTTP."""
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: {_ACCEPT[transport]}\r\n\r\n".encode()

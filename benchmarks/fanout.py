@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
 
 from benchmarks import ours, peers
+from benchmarks.frames import COUNTERS
 from benchmarks.harness import guests, main, options, play, progress, workplace
 from benchmarks.job import Job, Outcome, Phase
 from benchmarks.report import Cell, median, ratio, save, table
@@ -36,14 +39,25 @@ def fanout(args: argparse.Namespace) -> Runs:
         starts = [] if args.peers_only else [ours.gateway, ours.wire]
         servers = [start(stack, folder) for start in [*starts, *guests(args.vs, _KNOWN)]]
         for number in range(args.repeat):
-            for server in servers:
+            for server, transport in lanes(servers, args.transport):
                 progress(server, number, args.repeat)
-                for outcome in play(_job(server, args, phases), folder):
+                for outcome in play(_job(server, args, phases, transport), folder):
                     runs[outcome.phase][server.name].append(outcome)
     return runs
 
 
-def _job(server: peers.Server, args: argparse.Namespace, phases: tuple[Phase, ...]) -> Job:
+def lanes(servers: list[peers.Server], transports: list[str]) -> Iterator[tuple[peers.Server, str]]:
+    """Each server with what its clients speak: the gateway with every transport, the others with their only one."""
+    for server in servers:
+        if server.name != ours.NAME:
+            yield server, "websocket"
+            continue
+        for transport in transports:
+            name = ours.NAME if transport == "websocket" else f"{ours.NAME}, {transport}"
+            yield replace(server, name=name), transport
+
+
+def _job(server: peers.Server, args: argparse.Namespace, phases: tuple[Phase, ...], transport: str) -> Job:
     path, entrance = server.fresh()
     return Job(
         port=server.port,
@@ -54,6 +68,8 @@ def _job(server: peers.Server, args: argparse.Namespace, phases: tuple[Phase, ..
         size=max(args.size - server.adds, 10),
         phases=phases,
         seconds=args.seconds,
+        transport=transport,
+        stalled=args.clients * args.slow // 100 if server.name.startswith(ours.NAME) else 0,
     )
 
 
@@ -101,10 +117,21 @@ def _single(outcome: Outcome) -> dict[str, object]:
     return {**single, "us_per_delivery": outcome.us_per_delivery}
 
 
+def _transports(text: str) -> list[str]:
+    names = text.split(",")
+    if not set(names) <= COUNTERS.keys():
+        raise argparse.ArgumentTypeError(f"expected some of {','.join(COUNTERS)}")
+    return names
+
+
 def run() -> None:
     parser = options(__doc__ or "", clients=1000, messages=300, seconds=5.0, repeat=3)
     parser.add_argument("--window", type=int, default=32, metavar="N", help="messages on their way; default 32")
     parser.add_argument("--size", type=int, default=128, metavar="BYTES", help="of a message; default 128")
+    parser.add_argument(
+        "--transport", type=_transports, default=["websocket"], metavar="NAMES", help=f"of {','.join(COUNTERS)}"
+    )
+    parser.add_argument("--slow", type=int, default=0, metavar="PERCENT", help="more clients that never read")
     args = parser.parse_args()
     runs = fanout(args)
     show(runs)

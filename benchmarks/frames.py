@@ -6,6 +6,7 @@ that keeps one slow process able to follow a fast server.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from benchmarks.processes import BenchmarkError
@@ -39,6 +40,36 @@ class FrameCounter:
         if not pending and not self.pending and not self.pings:
             self._chunk, self._frames = data, frames
         return frames
+
+
+@dataclass(slots=True)
+class MarkCounter:
+    """Counts events of a stream over HTTP by the two bytes that end each of them and nothing else."""
+
+    mark: bytes
+    pending: bytes = field(default=b"", init=False)
+    pings: int = field(default=0, init=False)
+    _chunk: bytes = field(default=b"", init=False)
+    _events: int = field(default=0, init=False)
+
+    def feed(self, pending: bytes, data: bytes) -> int:
+        """How many events end in `data`; of what came before, only a last byte matters."""
+        if not pending and data == self._chunk:
+            self.pending = b""
+            return self._events
+        joined = pending + data
+        self.pending = joined[-1:] if joined[-1:] == self.mark[:1] and not joined.endswith(self.mark) else b""
+        events = joined.count(self.mark)
+        if not pending and not self.pending:
+            self._chunk, self._events = data, events
+        return events
+
+
+COUNTERS: dict[str, Callable[[], FrameCounter | MarkCounter]] = {
+    "websocket": FrameCounter,
+    "sse": lambda: MarkCounter(b"\n\n"),
+    "ndjson": lambda: MarkCounter(b"}\n"),
+}
 
 
 def split(data: bytes) -> tuple[int, int, bytes]:

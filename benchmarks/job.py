@@ -20,17 +20,24 @@ class Entrance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """`messages` to everyone, of which at most `window` may be on their way: 1 is one at a time."""
+    """`messages` to everyone, of which at most `window` may be on their way: 1 is one at a time.
+
+    `pause` seconds of quiet go before each round.
+    """
 
     name: str
     messages: int
     window: int
     warmup: int
+    pause: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """`size` bytes are published each time; an empty `path` means bare TCP clients; `server` is a process id."""
+    """`size` bytes are published each time; an empty `path` means bare TCP clients; `server` is a process id.
+
+    `stalled` clients beside the others never read.
+    """
 
     port: int
     path: str
@@ -40,6 +47,8 @@ class Job:
     size: int = 0
     phases: tuple[Phase, ...] = ()
     seconds: float = 60.0
+    transport: str = "websocket"
+    stalled: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

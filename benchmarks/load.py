@@ -89,7 +89,7 @@ class Play:
         self._clients = clients
         self.rounds: list[float] = []
 
-    def run(self, messages: int, window: int, seconds: float) -> int:
+    def run(self, messages: int, window: int, seconds: float, pause: float = 0.0) -> int:
         """Publish until `messages` or `seconds` are over; returns how many everyone has received."""
         audience, published, reached = self._audience, 0, 0
         audience.reset()
@@ -98,6 +98,7 @@ class Play:
         while reached < published or (published < messages and time.monotonic() < end):
             room = min(window - (published - reached), messages - published)
             if room > 0 and time.monotonic() < end:
+                time.sleep(pause)
                 self._publisher.publish(room)
                 published += room
                 began = time.perf_counter()
@@ -123,7 +124,7 @@ def measure(job: Job, phase: Phase, play: Play, audience: Audience) -> Outcome:
     """Warm up, then play a phase between two readings of the server's processor time."""
     play.run(phase.warmup, phase.window, job.seconds)
     server, client, began = procfs.cpu_ns(job.server), time.process_time_ns(), time.perf_counter()
-    messages = play.run(phase.messages, phase.window, job.seconds)
+    messages = play.run(phase.messages, phase.window, job.seconds, phase.pause)
     seconds, client = time.perf_counter() - began, time.process_time_ns() - client
     server = procfs.cpu_ns(job.server) - server
     rounds = sorted(play.rounds)
@@ -144,7 +145,7 @@ def fan_out(job: Job) -> list[Outcome]:
     """All phases, with the same connections."""
     if job.entrance is None:
         raise BenchmarkError("phases need somewhere to publish")
-    with Audience(job.port, job.path, job.clients) as audience:
+    with Audience(job.port, job.path, job.clients, job.transport, job.stalled) as audience:
         publisher = Publisher(job.entrance, job.size)
         audience.settle()
         play = Play(audience, publisher, job.clients)

@@ -16,6 +16,7 @@ from benchmarks.job import Entrance
 from benchmarks.peers import Server
 from benchmarks.processes import ROOT, await_port, cores, first_line, free_port, module, running
 
+NAME = "tidegate"
 _ENVELOPE = '{"id":"xxxxxx.1000","type":"patch","data":[{"op":"replace","path":"/text","value":""}]}'
 
 _LIVE = """\
@@ -60,7 +61,7 @@ def gateway(stack: ExitStack, folder: Path) -> Server:
     config = _LIVE.format(port=port, admin=free_port(), folder=home, socket=entrance.unix)
     pid = _serve(stack, home, config, port)
     return Server(
-        name="tidegate",
+        name=NAME,
         pid=pid,
         port=port,
         path="/feed?live.mode=patch",
@@ -74,7 +75,7 @@ def proxy(stack: ExitStack, folder: Path, upstream: int) -> Server:
     """Pass-through with routing, metrics and the access log on."""
     home, port = _home(folder, "proxy"), free_port()
     config = _PROXY.format(port=port, admin=free_port(), folder=home, upstream=upstream)
-    return Server(name="tidegate", pid=_serve(stack, home, config, port), port=port)
+    return Server(name=NAME, pid=_serve(stack, home, config, port), port=port)
 
 
 def wire(stack: ExitStack, folder: Path) -> Server:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import procfs
-from benchmarks.frames import Closed, FrameCounter, client_frame, server_frame, split
+from benchmarks.frames import COUNTERS, Closed, FrameCounter, client_frame, server_frame, split
 from benchmarks.harness import PEERS
 from benchmarks.job import Entrance, Job, Phase, dump, load_job
 from benchmarks.load_http import read_wrk
@@ -51,6 +51,26 @@ def test_fanout_prints_both_regimes(tmp_path: Path) -> None:
     assert "fan-out, one at a time" in printed
     assert "fan-out, saturated" in printed
     assert {"tidegate", "tidegate, wire only", "Starlette on Hypercorn"} <= servers(written)
+
+
+def test_fanout_over_every_transport_with_clients_that_never_read(tmp_path: Path) -> None:
+    small = ("--clients", "100", "--messages", "2", "--seconds", "5", "--slow", "1")
+    _, written = program("fanout", tmp_path, *small, "--vs", "", "--transport", "websocket,sse,ndjson")
+
+    assert {"tidegate", "tidegate, sse", "tidegate, ndjson"} <= servers(written)
+
+
+def test_latency_prints_every_transport(tmp_path: Path) -> None:
+    printed, written = program("latency", tmp_path, "--clients", "5", "--messages", "3", "--pause", "1")
+
+    assert "publish to the last of 5 clients" in printed
+    assert servers(written) == {"tidegate", "tidegate, sse", "tidegate, ndjson"}
+
+
+def test_subscribe_prints_what_joining_costs(tmp_path: Path) -> None:
+    printed, _ = program("subscribe", tmp_path, "--times", "10")
+
+    assert "subscribe and unsubscribe" in printed
 
 
 def test_proxy_prints_every_server(tmp_path: Path) -> None:
@@ -154,6 +174,23 @@ def test_the_same_chunk_to_the_next_client_counts_the_same() -> None:
 
     assert [counter.feed(b"", chunk), counter.feed(b"", chunk), counter.feed(b"", chunk[:2])] == [2, 2, 0]
     assert counter.pending == chunk[:2]
+
+
+@pytest.mark.parametrize(
+    ("transport", "event"),
+    [("sse", b"id: e.1\nevent: patch\ndata: 1\n\n"), ("ndjson", b'{"id":"e.1","data":{}}\n')],
+)
+@given(st.lists(st.integers(0, 400), max_size=6))
+def test_events_of_a_stream_are_counted_however_they_are_cut(transport: str, event: bytes, cuts: list[int]) -> None:
+    chunk = b"%x\r\n%s\r\n" % (3 * len(event), event * 3)
+    data = chunk * 2 + chunk
+    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    counter, pending, total = COUNTERS[transport](), b"", 0
+    for start, end in itertools.pairwise(edges):
+        total += counter.feed(pending, data[start:end])
+        pending = counter.pending
+
+    assert total == 9
 
 
 def test_a_close_frame_is_an_error_with_its_code() -> None:
