@@ -23,7 +23,7 @@ def echo(args: argparse.Namespace) -> Runs:
     phase = Phase(name="echo", messages=args.messages, window=1, warmup=args.messages // 10)
     runs: Runs = defaultdict(list)
     with workplace() as (stack, folder):
-        starts = [] if args.peers_only else [ours.echo]
+        starts = [] if args.peers_only else [ours.echo, ours.tunnel]
         servers = [start(stack, folder) for start in [*starts, *guests(args.vs, _KNOWN)]]
         for number in range(args.repeat):
             for server in servers:

@@ -94,6 +94,25 @@ def echo(stack: ExitStack, folder: Path) -> Server:
     return Server(name="tidegate's server", pid=child.pid, port=int(first_line(child, log)), path="/")
 
 
+def tunnel(stack: ExitStack, folder: Path) -> Server:
+    """The gateway passing WebSockets through to an application that echoes, on the load's core."""
+    home, port = _home(folder, "tunnel"), free_port()
+    log = home / "echo.log"
+    behind = stack.enter_context(running(module("echo_app"), log, core=cores()[1]))
+    upstream = int(first_line(behind, log))
+    config = _PROXY.format(port=port, admin=free_port(), folder=home, upstream=upstream)
+    return Server(name="tidegate, passed through", pid=_serve(stack, home, config, port), port=port, path="/")
+
+
+def tls(stack: ExitStack, folder: Path) -> tuple[int, int, int]:
+    """Our server with and without TLS: its process, the port without and the port with."""
+    home = _home(folder, "tls")
+    log = home / "log"
+    child = stack.enter_context(running(module("tls_app", str(home)), log, core=cores()[0]))
+    plain, secure = first_line(child, log).split()
+    return child.pid, int(plain), int(secure)
+
+
 def _serve(stack: ExitStack, home: Path, config: str, port: int) -> int:
     file, log = home / "tidegate.yaml", home / "log"
     file.write_text(config)

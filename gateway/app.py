@@ -38,12 +38,13 @@ from gateway.errors import ClientError
 from gateway.live.app import Live, Parts
 from gateway.live.channels import live_routes
 from gateway.live.conversation import Found
-from gateway.live.negotiate import request_of, split_query, with_own_credentials
+from gateway.live.negotiate import check_origin, request_of, split_query, with_own_credentials
 from gateway.live.sessions import Inside, Sessions
 from gateway.live.writes import Writes
 from gateway.plugin import AnySource, Authenticator, Broker, Codec, Context, Discoverable, Options, Transport
 from gateway.plugin.registry import find
 from gateway.proxy.app import Proxy
+from gateway.proxy.tunnel import Tunnels
 from gateway.wire.server import Binding, serve
 from gateway.wire.upstream import HttpUpstream
 from gateway.wire.writer import writer_for
@@ -128,6 +129,7 @@ class Application:
                 limits=settings.limits,
             )
         )
+        self._tunnels = Tunnels(self._upstreams, self.stats, self.access, time.monotonic, self._refuse)
         self._table = RouteTable(settings.routes)
         writes = Writes(self._table, self._live.refresh, self.stats)
         self._proxy = Proxy(self._upstreams, self.stats, self.access, time.monotonic, writes.done)
@@ -171,8 +173,8 @@ class Application:
     ) -> None:
         """Answer a client that the route's authenticators know, and nobody else."""
         try:
-            opened = route.live or route.session
-            request = with_own_credentials(request_of(scope, params), opened.origins if opened else ())
+            opened = route.live or route.session or route
+            request = with_own_credentials(request_of(scope, params), opened.origins)
             scope[IDENTITY] = await self._gates[route.name].admit(request)
             answer = self._answer(scope, receive, send, route, params)
         except ClientError as error:
@@ -192,10 +194,13 @@ class Application:
             if asked is not None:
                 return self._live.serve(self._live.open(scope, receive, send, live, asked))
             scope["query_string"], _ = split_query(scope["query_string"])
-            if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
+            if scope["type"] == "websocket":
+                raise ClientError(404, "not_live", "this URL cannot be opened as a WebSocket")
+            if scope["method"] in ("GET", "HEAD"):
                 return self._proxy.forward(scope, receive, send, route, self._links)
         if scope["type"] == "websocket":
-            raise ClientError(404, "not_live", "this URL is not live: it can be read, but not opened as a WebSocket")
+            check_origin(request_of(scope, params), route.origins)
+            return self._tunnels.open(scope, receive, send, route)
         return self._proxy.forward(scope, receive, send, route)
 
     def _granted(self, scope: Scope) -> Headers | None:

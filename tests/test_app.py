@@ -104,10 +104,10 @@ async def test_a_refusal_is_in_the_debug_log(app: Application, caplog: pytest.Lo
     assert caplog.messages == ["refused with 404: no_route: nothing is routed here"]
 
 
-async def test_an_upgrade_where_nothing_is_live_is_refused_as_http(app: Application) -> None:
+async def test_an_upgrade_that_the_server_cannot_pass_on_is_refused_as_http(app: Application) -> None:
     sent, problem = await ask(app, scope_of("/plain", "websocket"))
-    assert (sent[0]["type"], sent[0]["status"]) == ("websocket.http.response.start", 404)
-    assert problem["code"] == "not_live"
+    assert (sent[0]["type"], sent[0]["status"]) == ("websocket.http.response.start", 501)
+    assert problem["code"] == "no_tunnel"
 
 
 async def test_servers_without_the_extension_get_a_close(app: Application) -> None:

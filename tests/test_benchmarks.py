@@ -92,7 +92,14 @@ def test_echo_prints_every_server(tmp_path: Path) -> None:
     printed, written = program("echo", tmp_path, *small, "--vs", "uvicorn,hypercorn")
 
     assert "echo over WebSocket" in printed
-    assert servers(written) == {"tidegate's server", "uvicorn", "Hypercorn"}
+    assert servers(written) == {"tidegate's server", "tidegate, passed through", "uvicorn", "Hypercorn"}
+
+
+def test_tls_prints_both(tmp_path: Path) -> None:
+    printed, written = program("tls", tmp_path, "--clients", "5")
+
+    assert "KB/idle WebSocket" in printed
+    assert servers(written) == {"without", "with TLS"}
 
 
 def test_hello_prints_every_server(tmp_path: Path) -> None:
@@ -251,7 +258,7 @@ def test_this_process_has_used_time_and_memory() -> None:
 def test_the_readme_names_every_program() -> None:
     text = (ROOT / "benchmarks" / "README.md").read_text()
 
-    programs = {"fanout", "proxy", "hello", "reconnect", "memory", "echo", "poll", "diff"}
+    programs = {"fanout", "proxy", "hello", "reconnect", "memory", "echo", "poll", "diff", "tls"}
     assert set(re.findall(r"python -m benchmarks\.(\w+)", text)) == programs
 
 

@@ -10,11 +10,13 @@ from typing import get_args
 
 from gateway.core import codes
 from gateway.core.event import EventType
-from gateway.core.settings import Gateway
+from gateway.core.settings import Gateway, Route
 from gateway.core.stats import AUTH_RESULTS, TLS_FAILURES, RouteStats, Stats, TlsStats
 from gateway.errors import UpstreamError
 from gateway.plugin.source import PollResult
 
+# Why a WebSocket that is passed through ends.
+TUNNEL_ENDS = (codes.NORMAL, codes.GOING_AWAY, codes.UPSTREAM_GONE, codes.IDLE, codes.RESTART)
 REASONS = tuple(code.label for code in vars(codes).values() if isinstance(code, codes.Disconnect))
 FAILURES = tuple(error.code for error in UpstreamError.__subclasses__())
 
@@ -33,11 +35,17 @@ def seed(stats: Stats, settings: Gateway, transports: Collection[str]) -> None:
         if listen.tls is not None:
             _seed_tls(stats.tls[listen.address])
     for route in settings.routes:
-        counted = stats.routes[route.name]
-        for method in route.methods or ("GET",):
-            counted.requests[method, 200] += 0
-        if route.live is not None:
-            _seed_live(counted, transports)
+        _seed_route(stats.routes[route.name], route, transports)
+
+
+def _seed_route(counted: RouteStats, route: Route, transports: Collection[str]) -> None:
+    for method in route.methods or ("GET",):
+        counted.requests[method, 200] += 0
+    if route.live is not None:
+        _seed_live(counted, transports)
+        return
+    for code in TUNNEL_ENDS:
+        counted.streams["tunnel"].closed[code.label] += 0
 
 
 def _seed_tls(tls: TlsStats) -> None:

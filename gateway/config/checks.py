@@ -121,6 +121,12 @@ def _frames_fit_messages(tree: Tree) -> Iterator[Finding]:
         yield ("limits", "frame"), f"no frame is larger than a message, and message is {message}: remove frame"
 
 
+def _live_routes_have_their_own_origins(tree: Tree) -> Iterator[Finding]:
+    for path, route in routes(tree):
+        if "live" in route and "origins" in route:
+            yield (*path, "origins"), "on a live route the gateway answers WebSockets: write origins under live"
+
+
 def _pools_hold_their_idle(tree: Tree) -> Iterator[Finding]:
     for name, upstream in mapping(tree.value.get("upstreams")).items():
         pool = mapping(mapping(upstream).get("pool"))
@@ -216,6 +222,7 @@ _CHECKS: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     refreshes_reach_live_routes,
     recordings_follow_live_routes,
     _frames_fit_messages,
+    _live_routes_have_their_own_origins,
     _pools_hold_their_idle,
     _addresses_differ,
     tls_files_load,

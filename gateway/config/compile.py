@@ -86,11 +86,16 @@ def _listen(listener: Listener, index: int, tree: Tree) -> settings.Listen:
     path: Path = ("listen", index, "tls")
     tls = listener.tls
     if tls is None:
-        return settings.Listen(address=listener.address, proxy_protocol=tuple(listener.proxy_protocol))
+        return settings.Listen(
+            address=listener.address,
+            proxy_protocol=tuple(listener.proxy_protocol),
+            http2_websockets=bool(listener.http2_websockets),
+        )
     files = _files(path, tls, tree)
     return settings.Listen(
         address=listener.address,
         proxy_protocol=tuple(listener.proxy_protocol),
+        http2_websockets=bool(listener.http2_websockets),
         tls=settings.ServerTls(
             cert=files.cert,
             key=files.key,
@@ -148,6 +153,7 @@ def _route(route: RouteKeys) -> settings.Route:
         host=route.host,
         auth=tuple(route.auth or ()),
         access=route.access,
+        origins=tuple(route.origins or ()),
         live=_live(route.live) if route.live else None,
         refresh_on_write=None if route.refresh_on_write is None else tuple(route.refresh_on_write),
         session=_session(route.session) if route.session else None,

@@ -71,6 +71,8 @@ class Listener(Section):
     """serves HTTPS, HTTP/1.1 and HTTP/2"""
     proxy_protocol: Peers = Field(default=[])
     """proxies whose connections begin with a header of the PROXY protocol; others are clients"""
+    http2_websockets: bool | None = None
+    """offers WebSockets within HTTP/2 connections (RFC 8441): fewer connections, more work for each message"""
 
     @model_validator(mode="before")
     @classmethod
@@ -129,6 +131,8 @@ class Timeouts(Section):
     """from the end of the request to the head of the answer"""
     idle: Time = 60.0
     """between two pieces of a body, and for a connection nobody uses"""
+    tunnel: Time = 3600.0
+    """for a WebSocket that is passed through, when nothing moves either way"""
 
 
 class Pool(Section):
@@ -255,6 +259,8 @@ class RouteKeys(Section):
     """the authenticators that may let a client in, the first that knows it"""
     access: Expression | None = None
     """JMESPath of claims and params that has to be true of it"""
+    origins: list[Origin] | None = None
+    """pages of other origins that may open a WebSocket of the upstream with the cookies of this site; * allows all"""
     live: LiveKeys | None = None
     """makes the URL live as well: how the gateway learns of changes"""
     refresh_on_write: Refreshes | None = None

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from typing import Any, Protocol
 
+from gateway.core.codes import Disconnect
+from gateway.core.stats import StreamStats
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -63,6 +66,28 @@ class Writer(Protocol):
         """WebSocket: send a close frame with code and reason. HTTP: end the response."""
 
 
+class Far(Protocol):
+    """An upgraded connection to an upstream, and the headers of its 101; to be spliced or closed."""
+
+    @property
+    def headers(self) -> Headers: ...
+
+    def close(self) -> None: ...
+
+
+class Tunnel(Protocol):
+    """Two spliced connections: `sent` bytes to the client, and why they ended once `wait` has returned."""
+
+    @property
+    def sent(self) -> int: ...
+
+    @property
+    def ending(self) -> Disconnect: ...
+
+    async def wait(self) -> None:
+        """Returns when both are closed; closes them when cancelled."""
+
+
 class Exchange(Writer, Protocol):
     """What `tidegate.wire` is under `tidegate serve`: a Writer, and what HTTP has and ASGI has no word for."""
 
@@ -97,3 +122,17 @@ class HttpExchange(Exchange, Protocol):
 
     def carry(self, answer: Awaitable[None], /) -> None:
         """Run `answer` as the exchange, after all: as if the application had returned it."""
+
+
+class Splicing(Exchange, Protocol):
+    """What `tidegate.wire` also is for a WebSocket that has not been answered yet."""
+
+    @property
+    def whole(self) -> bool:
+        """True: a handshake has no body."""
+
+    def splice(self, headers: Headers, far: Far, stats: StreamStats, /) -> Tunnel | None:
+        """Answer the handshake with 101 and these headers, and join the connection with `far`, byte for byte.
+
+        Bytes are counted in `stats`. None when the client has gone; then `far` is still the caller's to close.
+        """

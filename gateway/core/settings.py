@@ -50,6 +50,7 @@ class Listen:
     address: str
     tls: ServerTls | None = None
     proxy_protocol: tuple[str, ...] = ()
+    http2_websockets: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,7 @@ class Timeouts:
     connect: float = 2.0
     response: float = 30.0
     idle: float = 60.0
+    tunnel: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +225,7 @@ class Route:
     host: str | None = None
     auth: tuple[str, ...] = ()
     access: str | None = None
+    origins: tuple[str, ...] = ()
     live: LiveSettings | None = None
     refresh_on_write: tuple[str, ...] | None = None
     session: SessionSettings | None = None

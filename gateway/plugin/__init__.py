@@ -45,7 +45,7 @@ from gateway.plugin.source import (
     WatchingSource,
 )
 from gateway.plugin.transport import Collected, Connection, Discoverable, Encoding, Transport
-from gateway.plugin.upstream import Informational, StreamingUpstream, Upstream, UpstreamCall
+from gateway.plugin.upstream import Informational, StreamingUpstream, TunnelingUpstream, Upstream, UpstreamCall
 
 __all__ = [
     "BAD_MESSAGE",
@@ -100,6 +100,7 @@ __all__ = [
     "Target",
     "Transport",
     "TransportPlugin",
+    "TunnelingUpstream",
     "Unshared",
     "Upstream",
     "UpstreamCall",

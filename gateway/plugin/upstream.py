@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.core.asgi import Headers
+from gateway.core.asgi import Far, Headers
 from gateway.core.http import Answer
 
 Informational = Callable[[int, Headers], None]
@@ -113,3 +113,18 @@ class StreamingUpstream(Upstream, Protocol):
         self, method: bytes, target: bytes, headers: Headers, informational: Informational | None = None
     ) -> UpstreamCall:
         """Begin a request whose body is then written to the call. The caller must close it."""
+
+
+class TunnelingUpstream(Protocol):
+    """An upstream that may speak WebSocket."""
+
+    @property
+    def host(self) -> bytes | None:
+        """As in StreamingUpstream."""
+
+    async def upgrade(self, target: bytes, headers: Headers) -> Far | Answer:
+        """Ask for a WebSocket by a handshake with these headers, and check that the answer fits.
+
+        An Answer is a refusal. A Far is a connection of its own, outside the pool: the caller must have it spliced,
+        or close it. Raises UpstreamError; ClientError for what can't be sent as HTTP/1.1. Safe to cancel.
+        """

@@ -96,6 +96,11 @@ class FrameParser:
             self._data += data
         self._at = 0
 
+    @property
+    def unread(self) -> bytes:
+        """What was fed and not yet asked for."""
+        return bytes(self._data[self._at :])
+
     def next(self) -> Event | None:
         """The next event, None when more bytes are needed; raises FrameError."""
         data, at = self._data, self._at

@@ -17,6 +17,7 @@ from gateway.wire.head import Head, tokens
 from gateway.wire.response import header_lines
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
 _OURS = frozenset(
     {b"upgrade", b"connection", b"sec-websocket-accept", b"sec-websocket-protocol", b"sec-websocket-extensions"}
 )
@@ -45,6 +46,11 @@ def accept_key(head: Head) -> bytes:
         valid = False
     if not valid:
         raise _refused("Sec-WebSocket-Key is not 16 bytes in base64")
+    return accepted(key)
+
+
+def accepted(key: bytes) -> bytes:
+    """The `Sec-WebSocket-Accept` that answers a key."""
     return b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
 
 
@@ -56,15 +62,18 @@ def offered(head: Head) -> list[str]:
 
 def switching(accept: bytes, subprotocol: str | None, extension: bytes, headers: Iterable[Header]) -> bytes:
     """The answer that opens the WebSocket; raises ValueError for headers that may not be in it."""
-    fields: Headers = [
-        (b"upgrade", b"websocket"), (b"connection", b"Upgrade"), (b"sec-websocket-accept", accept)
-    ]  # fmt: skip
+    fields: Headers = [(b"sec-websocket-accept", accept)]
     if subprotocol is not None:
         fields.append((b"sec-websocket-protocol", subprotocol.encode("ascii")))
     if extension:
         fields.append((b"sec-websocket-extensions", extension))
     fields += [pair for pair in headers if pair[0].lower() not in _OURS]
-    return b"HTTP/1.1 101 Switching Protocols\r\n" + header_lines(fields) + b"\r\n"
+    return switched(fields)
+
+
+def switched(headers: Headers) -> bytes:
+    """The head of a 101 with these headers; raises ValueError as `switching`."""
+    return _SWITCHED + header_lines(headers) + b"\r\n"
 
 
 def _refused(detail: str) -> ClientError:

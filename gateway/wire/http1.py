@@ -17,8 +17,8 @@ from gateway.wire.exchange import DONE, OPEN, Exchange
 from gateway.wire.handshake import accept_key, wants_websocket
 from gateway.wire.reader import RequestReader
 from gateway.wire.response import refusal
+from gateway.wire.splice import Spliceable
 from gateway.wire.sweep import LINGER_VISITS
-from gateway.wire.websocket import WebSocket
 
 if TYPE_CHECKING:
     from gateway.core.proxy_protocol import Told
@@ -161,7 +161,7 @@ class Connection(asyncio.Protocol):
 
     def _open_websocket(self, head: Head, accept: bytes, rest: bytes) -> None:
         listener = self.listener
-        socket = WebSocket(listener, self.transport, head.raw_headers, accept)
+        socket = Spliceable(listener, self.transport, head.raw_headers, accept)
         scope = websocket_scope(listener, self._ends, head, socket)
         self._leave()
         self.transport.set_protocol(socket)

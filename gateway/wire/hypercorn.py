@@ -2,20 +2,18 @@
 
 The only module that knows Hypercorn; `tests/wire/test_hypercorn.py` checks each name that is used here. What is
 changed: a connection survives a body that arrives after its response, a response that breaks off resets its
-stream, frames that are too long are not collected, WebSockets over HTTP/2 are not offered (browsers would prefer
-them, and ours over HTTP/1.1 are cheaper), closing waits for nobody, and no header is added but `date`.
+stream, frames that are too long are not collected, WebSockets over HTTP/2 are our own and only offered where the
+listener says so (browsers would prefer them, and those over HTTP/1.1 are cheaper), closing waits for nobody, and no
+header is added but `date`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from h2.errors import ErrorCodes
-from h2.events import DataReceived, Event, RequestReceived
-from h2.exceptions import ProtocolError
-from h2.settings import SettingCodes, Settings
 from hypercorn.asyncio.lifespan import Lifespan
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.tcp_server import TCPServer
@@ -23,16 +21,15 @@ from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from hypercorn.events import Closed, Updated
 from hypercorn.events import Event as TransportEvent
-from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.events import StreamClosed
-from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import LifespanFailureError, LifespanTimeoutError
 
 from gateway.core.asgi import App, Message, Receive, Scope, Send
-from gateway.core.settings import Limits
+from gateway.core.settings import Limits, Listen
 from gateway.errors import TidegateError
 from gateway.wire.asgi import Ends
+from gateway.wire.connect_websocket import Take, take
+from gateway.wire.http2 import Http2Protocol, Settled
 from gateway.wire.listener import Listener, log
 from gateway.wire.sweep import LINGER_VISITS, STALL_VISITS
 from gateway.wire.tls import Extension
@@ -44,24 +41,17 @@ if TYPE_CHECKING:
 
 _READ = 64 * 1024
 _KEEP_ALIVE = 75
-_FRAME_HEAD = 9
 _STREAMS = 100  # RFC 9113 section 6.5.2 recommends no less
 
 
-class Settled(Config):
-    """Hypercorn's configuration."""
-
-    def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
-        return []
-
-
-def settle(limits: Limits) -> Config:
-    """The configuration of every binding."""
+def settle(limits: Limits, listen: Listen) -> Config:
+    """The configuration for an address."""
     config = Settled()
     config.errorlog = log
     config.keep_alive_timeout = _KEEP_ALIVE
     config.h2_max_header_list_size = limits.header_bytes
     config.h2_max_concurrent_streams = _STREAMS
+    config.websockets = listen.http2_websockets
     return config
 
 
@@ -134,6 +124,7 @@ class Http2:
             reader.feed_data(data)
         writer = asyncio.StreamWriter(transport, connection, reader, loop)
         server = _Server(_dated(listener, ends.tls), loop, config, self._context, listener.state, reader, writer)
+        server.take = partial(take, listener, ends)
         server.connection = connection
         listener.spawn(connection.run(server))
 
@@ -200,6 +191,7 @@ class _Server(TCPServer):
     """Hypercorn's connection when it is known to be HTTP/2."""
 
     connection: _Http2Connection
+    take: Take
 
     async def run(self) -> None:
         ends = self.connection.ends
@@ -208,10 +200,11 @@ class _Server(TCPServer):
         try:
             async with TaskGroup(self.loop) as group:
                 self._task_group = group
-                protocol = _Protocol(
+                protocol = Http2Protocol(
                     self.app, self.config, self.context, group, state, secure, ends.client, ends.server,
                     self.protocol_send,
                 )  # fmt: skip
+                protocol.take = self.take
                 self.protocol = protocol  # type: ignore[assignment]  # Hypercorn wraps it to tell versions apart
                 await protocol.initiate()
                 await self.idle_task.restart(group, self._idle_timeout)
@@ -233,50 +226,6 @@ class _Server(TCPServer):
     async def _initiate_server_close(self) -> None:
         await self.protocol.handle(Closed())
         self.connection.hang_up()
-
-
-class _Protocol(H2Protocol):
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.connection.local_settings = Settings(
-            client=False,
-            initial_values={
-                SettingCodes.MAX_CONCURRENT_STREAMS: self.config.h2_max_concurrent_streams,
-                SettingCodes.MAX_HEADER_LIST_SIZE: self.config.h2_max_header_list_size,
-            },
-        )
-
-    async def handle(self, event: TransportEvent) -> None:
-        await super().handle(event)
-        # h2 refuses a frame that is too long only when it has all of it, and that may be 16 MB.
-        if len(self.connection.incoming_buffer._data) > self.config.h2_max_inbound_frame_size + _FRAME_HEAD:
-            await self.send(Closed())
-
-    async def stream_send(self, event: StreamEvent) -> None:
-        if isinstance(event, StreamClosed):
-            buffer = self.stream_buffers.get(event.stream_id)
-            if buffer is not None and not buffer._complete:  # the application gave up: the client must not wait
-                with contextlib.suppress(ProtocolError):
-                    self.connection.reset_stream(event.stream_id, ErrorCodes.INTERNAL_ERROR)
-                await self._flush()
-        await super().stream_send(event)
-
-    async def _handle_events(self, events: list[Event]) -> None:
-        for event in events:
-            if isinstance(event, DataReceived) and event.stream_id not in self.streams:
-                self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-            elif isinstance(event, RequestReceived) and not _acceptable(event):
-                self.connection.reset_stream(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
-            else:
-                await super()._handle_events([event])
-        await self._flush()
-
-
-def _acceptable(request: RequestReceived) -> bool:
-    """Whether Hypercorn can make a scope of it: no CONNECT, and a path of ASCII."""
-    pseudo = {bytes(name): bytes(value) for name, value in request.headers if bytes(name[:1]) == b":"}
-    path = pseudo.get(b":path", b"")
-    return pseudo.get(b":method") != b"CONNECT" and path.isascii() and path != b""
 
 
 def _dated(listener: Listener, tls: Extension | None) -> AppWrapper:

@@ -33,7 +33,7 @@ class Pool:
     def __init__(self, settings: UpstreamSettings, stats: UpstreamStats) -> None:
         self._settings = settings
         self._stats = stats
-        self._connector = Connector(settings)
+        self.connector = Connector(settings)
         self._all: set[Connection] = set()
         self._places = 0  # taken for connections being made
         self._idle: list[Connection] = []
@@ -139,7 +139,7 @@ class Pool:
             self._writes = Turn(asyncio.get_running_loop())
         turn = self._writes
         try:
-            connection = await self._connector.connect(
+            connection = await self.connector.connect(
                 lambda: Connection(self._settings.name, self._settings.timeouts, self, turn)
             )
         finally:

@@ -108,7 +108,7 @@ class _Server:
 
     def bind(self, binding: Binding) -> None:
         """Open its socket; nothing is accepted yet."""
-        config = settle(self._limits)
+        config = settle(self._limits, binding.listen)
         certificates = self._certificates(binding.listen)
         listener = Listener(
             app=binding.app,

@@ -9,10 +9,11 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
-from gateway.core.http import Answer
+from gateway.core.http import Answer, header
 from gateway.errors import UpstreamError, UpstreamProtocolError
 from gateway.wire.outgoing import framed, header_block, request_head, request_line
 from gateway.wire.pool import Pool
+from gateway.wire.upgrade import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gateway.core.stats import UpstreamStats
     from gateway.wire.call import Call, Informational
     from gateway.wire.client1 import Connection
+    from gateway.wire.upgrade import Upgraded
 
 IDEMPOTENT = frozenset([b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"])
 
@@ -33,6 +35,7 @@ class HttpUpstream:
 
     def __init__(self, settings: UpstreamSettings, stats: UpstreamStats) -> None:
         self.name = settings.name
+        self._settings = settings
         self._stats = stats
         self._pool = Pool(settings, stats)
         self._base = settings.base_path.rstrip("/").encode()
@@ -144,6 +147,20 @@ class HttpUpstream:
         call.began = monotonic()
         call.on_head = self._count
         return call
+
+    async def upgrade(self, target: bytes, headers: Headers) -> Upgraded | Answer:
+        headers, _ = framed(headers, b"", self._default_host)
+        began = monotonic()
+        request = request_head(b"GET", self._target(target), headers)
+        try:
+            key = header(headers, b"sec-websocket-key") or b""
+            answer = await upgrade(self._settings, self._pool.connector, request, key)
+        except UpstreamError as error:
+            self._stats.failures[error.code] += 1
+            raise
+        self._stats.answers[answer.status] += 1
+        self._stats.seconds.observe(monotonic() - began)
+        return answer
 
     async def close(self) -> None:
         """Close all connections."""

@@ -20,7 +20,7 @@ def test_everything_that_is_configured_is_there_with_zeros(settings: Gateway) ->
     assert dict(plain.requests) == {("GET", 200): 0, ("POST", 200): 0}
     assert dict(stats.tls["0.0.0.0:443"].failures) == dict.fromkeys(TLS_FAILURES, 0)
     assert dict(stats.tls["0.0.0.0:443"].reloads) == {"ok": 0, "failed": 0}
-    assert not plain.streams
+    assert set(plain.streams["tunnel"].closed) == {"normal", "client_gone", "upstream_gone", "idle", "restart"}
     assert not plain.polls
 
 

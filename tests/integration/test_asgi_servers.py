@@ -114,7 +114,7 @@ async def test_streams_from_snapshot_to_resume(hosted: Hosted, open_stream: Open
     ("path", "headers", "status", "code"),
     [
         ("/nowhere", {}, 404, "no_route"),
-        ("/api/other", {}, 404, "not_live"),
+        ("/api/other", {}, 501, "no_tunnel"),
         ("/api/shirts", {"Origin": "http://evil", "Cookie": "a=b"}, 403, "origin"),
         ("/api/shirts", {"Authorization": "Bearer wrong"}, 401, "upstream_refused"),
     ],

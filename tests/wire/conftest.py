@@ -11,7 +11,14 @@ import uvloop
 from gateway.core.settings import ServerTls
 
 # What runs on real sockets is tested on both event loops: asyncio's, and the one that the product runs on.
-_ON_BOTH = {"test_proxied.py", "test_server.py", "test_hypercorn.py", "test_accept.py", "test_shake.py"}
+_ON_BOTH = {
+    "test_http2.py",
+    "test_proxied.py",
+    "test_server.py",
+    "test_hypercorn.py",
+    "test_accept.py",
+    "test_shake.py",
+}
 
 
 def pytest_asyncio_loop_factories(

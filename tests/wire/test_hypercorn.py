@@ -24,7 +24,7 @@ from hypercorn.config import Config
 from hypercorn.protocol.h2 import H2Protocol
 
 from gateway.core.asgi import Receive, Scope, Send
-from gateway.core.settings import Limits, ServerTls
+from gateway.core.settings import Limits, Listen, ServerTls
 from gateway.errors import UpstreamProtocolError
 from gateway.wire import server
 from gateway.wire.hypercorn import settle
@@ -65,7 +65,7 @@ def test_the_names_we_use() -> None:
 
 
 def test_the_settings_we_make() -> None:
-    config = settle(Limits(header_bytes=1234))
+    config = settle(Limits(header_bytes=1234), Listen(address="127.0.0.1:0"))
     assert config.response_headers("h2") == []
     assert config.h2_max_header_list_size == 1234
     for name in ("errorlog", "keep_alive_timeout", "h2_max_header_list_size", "h2_max_concurrent_streams"):

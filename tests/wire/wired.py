@@ -350,7 +350,7 @@ class Running:
 
 
 @asynccontextmanager
-async def serving(
+async def serving(  # noqa: PLR0913 - what a test may want to be otherwise
     app: App,
     *,
     lifespan: bool = False,
@@ -358,6 +358,7 @@ async def serving(
     tls: ServerTls | None = None,
     count: int = 1,
     proxies: tuple[str, ...] = (),
+    http2_websockets: bool = False,
 ) -> AsyncIterator[Running]:
     """The application on `count` free ports of loopback, until the block ends; then nothing may be left."""
     stop, stats, log = asyncio.Event(), Stats(), Log()
@@ -365,7 +366,7 @@ async def serving(
     bindings = [
         Binding(
             app=app,
-            listen=Listen(address="127.0.0.1:0", tls=tls, proxy_protocol=proxies),
+            listen=Listen(address="127.0.0.1:0", tls=tls, proxy_protocol=proxies, http2_websockets=http2_websockets),
             lifespan=lifespan and not index,
         )
         for index in range(count)

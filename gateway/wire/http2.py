@@ -1,0 +1,198 @@
+"""One connection of HTTP/2: Hypercorn's protocol, corrected, and WebSockets in it that are our own.
+
+A late frame for a stream that has ended harms nobody, a response that breaks off resets its stream, and frames that
+are too long are not collected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from h2.errors import ErrorCodes
+from h2.events import DataReceived, Event, RequestReceived
+from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes, Settings
+from hypercorn.config import Config
+from hypercorn.events import Closed
+from hypercorn.events import Event as TransportEvent
+from hypercorn.protocol.events import EndBody, StreamClosed
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h2 import H2Protocol, StreamBuffer
+from priority.priority import DuplicateStreamError, MissingStreamError
+
+from gateway.core.asgi import Headers
+from gateway.wire.connect_websocket import Take
+from gateway.wire.stream_transport import StreamTransport
+
+_FRAME_HEAD = 9
+
+
+class Settled(Config):
+    """Hypercorn's configuration; `websockets` says whether they are offered over HTTP/2."""
+
+    websockets = False
+
+    def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
+        return []
+
+
+class _Lane:
+    """A WebSocket's stream, as Hypercorn sees it."""
+
+    idle = False
+
+    def __init__(self, transport: StreamTransport) -> None:
+        self.transport = transport
+
+    async def handle(self, event: StreamEvent) -> None:
+        if isinstance(event, EndBody):
+            self.transport.ended()
+        elif isinstance(event, StreamClosed):
+            self.transport.lost(ConnectionResetError("the stream was reset"))
+
+
+class Http2Protocol(H2Protocol):
+    """A connection; also the Carrier of its WebSockets."""
+
+    take: Take
+    config: Settled
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        settings = {
+            SettingCodes.MAX_CONCURRENT_STREAMS: self.config.h2_max_concurrent_streams,
+            SettingCodes.MAX_HEADER_LIST_SIZE: self.config.h2_max_header_list_size,
+        }
+        if self.config.websockets:
+            settings[SettingCodes.ENABLE_CONNECT_PROTOCOL] = 1
+        self.connection.local_settings = Settings(client=False, initial_values=settings)
+        self._handling = False
+
+    async def handle(self, event: TransportEvent) -> None:
+        self._handling = True
+        try:
+            await super().handle(event)
+        finally:
+            self._handling = False
+        # h2 refuses a frame that is too long only when it has all of it, and that may be 16 MB.
+        if len(self.connection.incoming_buffer._data) > self.config.h2_max_inbound_frame_size + _FRAME_HEAD:
+            await self.send(Closed())
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        if isinstance(event, StreamClosed):
+            buffer = self.stream_buffers.get(event.stream_id)
+            if buffer is not None and not buffer._complete:  # the application gave up: the client must not wait
+                with contextlib.suppress(ProtocolError):
+                    self.connection.reset_stream(event.stream_id, ErrorCodes.INTERNAL_ERROR)
+                await self._flush()
+        await super().stream_send(event)
+
+    async def _handle_events(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, DataReceived):
+                await self._receive(event)
+            elif isinstance(event, RequestReceived) and not _acceptable(event, self.config.websockets):
+                self.connection.reset_stream(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
+            else:
+                await super()._handle_events([event])
+        await self._flush()
+
+    async def _receive(self, event: DataReceived) -> None:
+        stream = self._lane(event.stream_id)
+        if stream is not None:
+            stream.transport.received(event.data, event.flow_controlled_length)
+        elif event.stream_id in self.streams:
+            await super()._handle_events([event])
+        else:
+            self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+
+    async def _create_stream(self, request: RequestReceived) -> None:
+        fields = [(bytes(name), bytes(value)) for name, value in request.headers]
+        if (b":method", b"CONNECT") not in fields:
+            await super()._create_stream(request)
+            return
+        stream = request.stream_id
+        self.stream_buffers[stream] = StreamBuffer(self.context.event_class)
+        with contextlib.suppress(DuplicateStreamError):  # a PRIORITY frame came before
+            self.priority.insert_stream(stream)
+        self.priority.block(stream)
+        transport = StreamTransport(self, stream, asyncio.get_running_loop(), {})
+        self.streams[stream] = _Lane(transport)  # type: ignore[assignment]  # it asks for `handle` and `idle` alone
+        self.keep_alive_requests += 1
+        self.take(transport, fields)
+
+    async def _send_data(self, stream_id: int) -> None:
+        await super()._send_data(stream_id)
+        lane = self._lane(stream_id)
+        if lane is not None:
+            if stream_id in self.stream_buffers:
+                lane.transport.sent()
+            else:
+                lane.transport.finished()
+
+    def _lane(self, stream: int) -> _Lane | None:
+        found: object = self.streams.get(stream)
+        return found if isinstance(found, _Lane) else None
+
+    # The Carrier of WebSockets.
+
+    def begin(self, stream: int, status: bytes, headers: Headers) -> None:
+        with contextlib.suppress(ProtocolError):  # the client has reset it meanwhile, and we shall hear of it
+            self.connection.send_headers(stream, [(b":status", status), *headers])
+        self._flush_soon()
+
+    def put(self, stream: int, data: bytes) -> None:
+        buffer = self.stream_buffers.get(stream)
+        if buffer is not None:
+            buffer.buffer += data
+            self._ready(stream)
+
+    def finish(self, stream: int) -> None:
+        buffer = self.stream_buffers.get(stream)
+        if buffer is not None:
+            buffer.set_complete()
+            self._ready(stream)
+
+    def cancel(self, stream: int) -> None:
+        self._reset(stream, ErrorCodes.CANCEL)
+
+    def release(self, stream: int) -> None:
+        self._reset(stream, ErrorCodes.NO_ERROR)
+
+    def _reset(self, stream: int, code: ErrorCodes) -> None:
+        with contextlib.suppress(ProtocolError):
+            self.connection.reset_stream(stream, code)
+        self._flush_soon()
+
+    def credit(self, stream: int, size: int) -> None:
+        with contextlib.suppress(ProtocolError):
+            self.connection.acknowledge_received_data(size, stream)
+        if not self._handling:
+            self._flush_soon()
+
+    def waiting(self, stream: int) -> int:
+        buffer = self.stream_buffers.get(stream)
+        return 0 if buffer is None else len(buffer.buffer)
+
+    def gone(self, stream: int) -> None:
+        if not self.closed:
+            self.task_group.spawn(self.stream_send, StreamClosed(stream_id=stream))
+
+    def _ready(self, stream: int) -> None:
+        with contextlib.suppress(MissingStreamError):
+            self.priority.unblock(stream)
+        self.has_data._event.set()  # type: ignore[attr-defined]  # Hypercorn's own `set` must be awaited
+
+    def _flush_soon(self) -> None:
+        if not self.closed:
+            self.task_group.spawn(self._flush)
+
+
+def _acceptable(request: RequestReceived, websockets: bool) -> bool:
+    """Whether a scope can be made of it: a path of ASCII, and no CONNECT but for a WebSocket where they are offered."""
+    pseudo = {bytes(name): bytes(value) for name, value in request.headers if bytes(name[:1]) == b":"}
+    path = pseudo.get(b":path", b"")
+    connects = pseudo.get(b":method") == b"CONNECT"
+    return (not connects or (websockets and b":protocol" in pseudo)) and path.isascii() and path != b""
