@@ -32,6 +32,8 @@ bench: $(VENV)/.tests
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.echo
 	$(BIN)/python -m benchmarks.poll
+	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.subscribe
 
 # Every case of Autobahn's fuzzing client; some ten minutes.
 conformance: $(VENV)/.tests

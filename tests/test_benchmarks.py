@@ -258,7 +258,19 @@ def test_this_process_has_used_time_and_memory() -> None:
 def test_the_readme_names_every_program() -> None:
     text = (ROOT / "benchmarks" / "README.md").read_text()
 
-    programs = {"fanout", "proxy", "hello", "reconnect", "memory", "echo", "poll", "diff", "tls"}
+    programs = {
+        "fanout",
+        "proxy",
+        "hello",
+        "reconnect",
+        "memory",
+        "echo",
+        "poll",
+        "diff",
+        "tls",
+        "latency",
+        "subscribe",
+    }
     assert set(re.findall(r"python -m benchmarks\.(\w+)", text)) == programs
 
 
