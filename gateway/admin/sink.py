@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 
 INTERVAL = 0.25  # seconds that lines may gather before they are written
-HURRY = 128 * 1024  # characters that are written without waiting any longer
+HURRY = 512 * 1024  # characters that are written without waiting any longer
 LIMIT = 8 * 1024 * 1024  # characters kept while nobody reads: some 25,000 requests
 BATCH = 64 * 1024
 PATIENCE = 2.0  # seconds that `close` waits for a reader, well within what a container is given to stop

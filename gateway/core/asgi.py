@@ -107,8 +107,8 @@ class HttpExchange(Exchange, Protocol):
     """An `Exchange` of a request, which an application may take over from ASGI's messages."""
 
     @property
-    def notes(self) -> dict[object, bytes]:
-        """For what is made of `raw_headers` and nothing else; kept while a connection repeats the same headers."""
+    def notes(self) -> dict[object, Any]:
+        """For what is made of `raw_headers` and nothing else, by who made it; kept while a connection repeats them."""
 
     @property
     def whole(self) -> bool:

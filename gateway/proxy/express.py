@@ -40,7 +40,7 @@ class Express:
         # what an identity adds does not follow from the headers alone
         notes = {} if IDENTITY in self._visit.scope else self._wire.notes
         try:
-            ready = notes.get(upstream)
+            ready: bytes | None = notes.get(upstream)
             if ready is None:
                 ready = notes[upstream] = upstream.ready(inbound.headers(upstream.host))
             call = upstream.ask(inbound.method.encode(), inbound.target, ready, inbound.informational, self._arrived)

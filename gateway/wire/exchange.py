@@ -178,7 +178,7 @@ class Exchange:
         elif kind == "http.response.start" and self.phase == WAITING:
             if message.get("trailers", False):
                 self._trailers = []
-            self._start(message["status"], message.get("headers", ()))
+            self._start(message["status"], Fields(message["status"], message.get("headers", ())))
             return
         elif kind == "http.response.trailers" and self.phase == TRAILERS:
             self._trail(message)
@@ -188,10 +188,10 @@ class Exchange:
         while connection.full and self.phase < DONE:
             await connection.bell.wait()
 
-    def _start(self, status: int, headers: Headers) -> None:
+    def _start(self, status: int, fields: Fields) -> None:
         if not 200 <= status <= 999:
             raise ValueError(f"{status} is not the status of a response")
-        fields = self._fields = Fields(status, headers)
+        self._fields = fields
         self.keep_alive = self.keep_alive and not fields.close
         if status in _MUTE:
             self._mute = True
@@ -284,9 +284,24 @@ class Exchange:
     # tidegate.wire
 
     def answer(self, status: int, headers: Headers, body: bytes, /) -> None:
-        if self.phase == WAITING:
-            self._start(status, headers)
+        if self.phase != WAITING:
+            return
+        fields = Fields(status, headers)
+        if self._usual(status, fields) and fields.length == len(body) <= _JOIN:
+            connection = self._connection
+            date = b"" if fields.dated else connection.listener.sweep.date
+            self._finish(DONE)
+            connection.write_whole(b"%b%b\r\n%b" % (fields.data, date, body))
+            connection.answered(self)
+        else:
+            self._start(status, fields)
             self._body(body, more=False)
+
+    def _usual(self, status: int, fields: Fields) -> bool:
+        """Whether nothing has to be decided: HTTP/1.1, a body, a whole request, and another may follow."""
+        if self._mute or self._old or self.expects or fields.close or not (self.whole and self.keep_alive):
+            return False
+        return 200 <= status <= 999 and status not in _MUTE and not self._connection.listener.closing
 
     def informational(self, status: int, headers: Headers, /) -> None:
         if not 100 <= status < 200 or status == 101:

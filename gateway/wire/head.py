@@ -7,6 +7,7 @@ connection is kept (9.3), and which host is meant (3.2); it knows neither socket
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from gateway.core.asgi import Headers
 from gateway.errors import ClientError
@@ -74,7 +75,7 @@ class Head:
         self.method = _METHODS.get(method) or _unusual(method)
         self.version = version
         self.raw_headers = raw
-        self.notes: dict[object, bytes] = {}
+        self.notes: dict[object, Any] = {}
         self.trailers: Headers = []  # filled when the body ends
         self.length = 0
         self.keep_alive = version == "1.1"

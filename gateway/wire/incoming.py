@@ -191,8 +191,9 @@ class Incoming:
         self.headed = True
         self._quiet = 0
         self._parser.fields = self.trailers
-        for name, value in [pair for pair in self.headers if _rules[pair[0]]]:
-            self._framing(name, value)
+        for name, value in self.headers:
+            if _rules[name]:
+                self._framing(name, value)
         self._version = self._parser.llhttp.get_http_version()
         if status > 599 or len(self.headers) > MAX_HEADERS or self._version not in _VERSIONS:
             self._wrong = self._wrong or f"sent HTTP/{self._version}, status {status}, {len(self.headers)} headers"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gateway.core.headers import Rules
 from gateway.errors import ClientError
+from gateway.wire.response import header_lines
 
 if TYPE_CHECKING:
     from gateway.core.asgi import Headers
@@ -92,8 +93,7 @@ def last_chunk(trailers: Headers) -> bytes:
 
 
 def _lines(headers: Headers) -> bytes:
-    lines = b"\r\n".join(map(b": ".join, headers)) + b"\r\n"
-    count = len(headers)
-    if lines.count(b"\n") != count or lines.count(b"\r") != count or b"\0" in lines:
-        raise ClientError(400, "bad_header", "a header holds a line break or NUL")
-    return lines
+    try:
+        return header_lines(headers)
+    except ValueError as error:
+        raise ClientError(400, "bad_header", str(error)) from None

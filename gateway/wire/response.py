@@ -27,6 +27,7 @@ _rules = Rules(lambda name: _KNOWN.get(name, 0))
 
 
 _line = b": ".join
+_BREAKS = b"\r\n\0"  # counted by leaving them out, in one pass: half the cost of looking for each
 
 
 def status_line(status: int) -> bytes:
@@ -46,8 +47,10 @@ class Fields:
         rules = _rules
         kept = headers if isinstance(headers, list) else list(headers)
         dropped = False
-        for name, value in [pair for pair in kept if rules[pair[0]]]:
+        for name, value in kept:
             rule = rules[name]
+            if not rule:
+                continue
             if rule == _LENGTH:
                 self._measure(value)
             elif rule == _DATE:
@@ -71,9 +74,8 @@ def header_lines(headers: Iterable[Header]) -> bytes:
     if not lines:
         return b""
     data = b"\r\n".join(lines) + b"\r\n"
-    count = len(lines)
-    if data.count(b"\n") != count or data.count(b"\r") != count or b"\0" in data:
-        raise ValueError("a response header holds a line break or a NUL")
+    if len(data.translate(None, _BREAKS)) != len(data) - 2 * len(lines):
+        raise ValueError("a header holds a line break or a NUL")
     return data
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.admin.sink import Sink, Target
+from gateway.admin.sink import HURRY, Sink, Target
 
 DEADLINE = 20.0
 
@@ -94,7 +94,7 @@ def test_lines_are_written_without_close(pipe: tuple[int, int]) -> None:
 
 def test_many_lines_do_not_wait_for_the_interval(pipe: tuple[int, int]) -> None:
     sink = Sink(Target(pipe[1]), name="test", interval=3600)
-    for _ in range(3000):
+    for _ in range(HURRY // 100 + 100):
         sink.put("x" * 99 + "\n")
     assert select.select([pipe[0]], [], [], DEADLINE)[0]
     sink.close(0)
