@@ -46,6 +46,11 @@ routes:
     upstream: backend
 """
 
+_SESSIONS = """\
+  - path: /live
+    session: {{requests: true}}
+"""
+
 _METADATA = "Metadata-Version: 2.1\nName: tidegate-benchmark\nVersion: 0\n"
 _ENTRY = "[tidegate.sources]\ntold = benchmarks.source:plugin\n"
 
@@ -76,6 +81,16 @@ def proxy(stack: ExitStack, folder: Path, upstream: int) -> Server:
     home, port = _home(folder, "proxy"), free_port()
     config = _PROXY.format(port=port, admin=free_port(), folder=home, upstream=upstream)
     return Server(name=NAME, pid=_serve(stack, home, config, port), port=port)
+
+
+def sessions(stack: ExitStack, folder: Path, upstream: int) -> Server:
+    """Pass-through, and a session route beside it."""
+    home, port = _home(folder, "sessions"), free_port()
+    # The load is one client that does nothing else: it asks for more than a page ever would.
+    unlimited = "limits: {{messages_per_second: 1000000, bytes_per_second: 1GB}}\nupstreams:"
+    template = _PROXY.replace("upstreams:", unlimited).replace("routes:\n", "routes:\n" + _SESSIONS)
+    config = template.format(port=port, admin=free_port(), folder=home, upstream=upstream)
+    return Server(name="tidegate", pid=_serve(stack, home, config, port), port=port)
 
 
 def wire(stack: ExitStack, folder: Path) -> Server:

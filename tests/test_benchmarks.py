@@ -80,6 +80,13 @@ def test_proxy_prints_every_server(tmp_path: Path) -> None:
     assert servers(written) == {"tidegate", "Starlette + aiohttp", "Starlette + httpx2"}
 
 
+def test_session_rpc_prints_both_ways(tmp_path: Path) -> None:
+    printed, written = program("session_rpc", tmp_path, "--clients", "2", "--seconds", "1")
+
+    assert "small requests with 600 bytes of credentials" in printed
+    assert servers(written) == {"rest", "session"}
+
+
 def test_memory_prints_every_server(tmp_path: Path) -> None:
     printed, written = program("memory", tmp_path, "--clients", "30", "--vs", "starlette")
 
@@ -270,6 +277,7 @@ def test_the_readme_names_every_program() -> None:
         "tls",
         "latency",
         "subscribe",
+        "session_rpc",
     }
     assert set(re.findall(r"python -m benchmarks\.(\w+)", text)) == programs
 
