@@ -78,6 +78,7 @@ class Channel:
         before = feed.status.data if feed.status is not None else {"state": "ok"}
         if isinstance(before, dict) and before["state"] != status.state:
             self._fails(status.state != "ok", status.reason)
+            self._flush()  # who is too slow for this leaves its group, and is told when it has caught up
             feed.status = Event(type="status", data=_status_data(status, self._clock.time()))
             self.stats.events["status"] += 1
             self._broadcast(feed.status)
@@ -135,7 +136,6 @@ class Channel:
             group.flush(self._feed.log)
 
     def _broadcast(self, event: Event) -> None:
-        self._flush()
         for group in self._groups.values():
             if group.members:
                 group.write(group.audience.render(event), 1)

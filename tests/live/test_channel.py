@@ -79,6 +79,22 @@ async def test_a_status_goes_out_after_the_events_before_it() -> None:
     }
 
 
+async def test_who_becomes_too_slow_just_before_a_status_is_told_of_it_later() -> None:
+    made = channel()
+    publish(made, 0)
+    writer = ManualWriter(high=100)
+    subscription = made.subscribe(LINES, "patch", "lines", writer, lambda disconnect: None)
+    writer.on_flow(subscription.full, subscription.drained)
+    subscription.start(None)
+    writer.take()
+    publish(made, "x" * 100)
+    made.tell(Status(state="stale"))
+    types = []
+    while data := writer.take():
+        types += [json.loads(line)["type"] for line in data.splitlines()]
+    assert types == ["patch", "status"]
+
+
 async def test_good_news_is_no_news_until_there_was_bad() -> None:
     made = channel()
     publish(made, 0)
