@@ -216,7 +216,7 @@ class Application:
         await send({"type": "http.response.start", "status": 204, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
-    async def _rest(self, scope: Scope, receive: Receive, send: Send, session: Route) -> None:
+    def _rest(self, scope: Scope, receive: Receive, send: Send, session: Route) -> Awaitable[None]:
         """Answer a request of a session: as `lead`, but that it can only want a REST answer."""
         try:
             route, params = self._match(scope, scope["method"])
@@ -225,15 +225,27 @@ class Application:
             identity = scope.pop(IDENTITY, None)
             if route.auth:
                 # who it is was asked at the door; what it may do is asked by each route
-                known = identity is not None and route.auth == session.auth and route.access is None
-                admit = self._gates[route.name].admit
-                scope[IDENTITY] = identity if known else await admit(request_of(scope, params))
-            if route.live is not None:
-                scope["query_string"], _ = split_query(scope["query_string"])
-            answer = self._proxy.forward(scope, receive, send, route)
+                if identity is None or route.auth != session.auth or route.access is not None:
+                    return self._rest_admitted(scope, receive, send, route, params)
+                scope[IDENTITY] = identity
+            return self._rest_forward(scope, receive, send, route)
+        except ClientError as error:
+            return self._refuse(scope, send, error)
+
+    async def _rest_admitted(
+        self, scope: Scope, receive: Receive, send: Send, route: Route, params: Mapping[str, str]
+    ) -> None:
+        try:
+            scope[IDENTITY] = await self._gates[route.name].admit(request_of(scope, params))
+            answer = self._rest_forward(scope, receive, send, route)
         except ClientError as error:
             answer = self._refuse(scope, send, error)
         await answer
+
+    def _rest_forward(self, scope: Scope, receive: Receive, send: Send, route: Route) -> Awaitable[None]:
+        if route.live is not None:
+            scope["query_string"], _ = split_query(scope["query_string"])
+        return self._proxy.forward(scope, receive, send, route)
 
     def _find(self, path: bytes, host: bytes | None) -> Found:
         """The live route of a channel; raises ClientError."""

@@ -55,32 +55,33 @@ def split_target(target: str) -> tuple[bytes, bytes]:
     return path, query
 
 
-def request_headers(request: Request, connection: Headers) -> Headers:
-    """The connection's own, and the message's, which replace those of the connection with the same name.
+def as_http(request: Request, connection: Headers, form: Format) -> tuple[Headers, bytes]:
+    """The headers and the body to send: `connection` itself where the message adds none.
 
-    Raises ClientError for what a message may not bring.
+    The message's own replace those of the connection with the same name. Raises ClientError for what a message may
+    not bring.
     """
+    added, body = _body(request, form)
     if not request.headers:
-        return connection.copy()
+        return ([*connection, *added] if added else connection), body
     own = [(_name(name), _value(name, value)) for name, value in request.headers.items()]
     replaced = {name for name, _ in own}
-    return [*(pair for pair in connection if pair[0] not in replaced), *own]
+    if b"content-type" in replaced:
+        added = [pair for pair in added if pair is not _JSON]
+    return [*(pair for pair in connection if pair[0] not in replaced), *own, *added], body
 
 
-def add_body(request: Request, headers: Headers, form: Format) -> bytes:
-    """The body to send; its headers are added. Raises ClientError."""
+def _body(request: Request, form: Format) -> tuple[Headers, bytes]:
+    """The body, and the headers that say what it is."""
     if not isinstance(request.body, Raw):
-        if request.method not in _NO_BODY_NEEDED:
-            headers.append((b"content-length", b"0"))  # RFC 9110 section 8.6
-        return b""
+        # RFC 9110 section 8.6
+        return ([] if request.method in _NO_BODY_NEEDED else [(b"content-length", b"0")]), b""
     try:
         body, is_json = form.body(request.body)
     except ValueError as error:
         raise ClientError(400, "bad_body", str(error)) from None
-    if is_json and not any(name == b"content-type" for name, _ in headers):
-        headers.append(_JSON)
-    headers.append((b"content-length", b"%d" % len(body)))
-    return body
+    length = (b"content-length", b"%d" % len(body))
+    return ([_JSON, length] if is_json else [length]), body
 
 
 def _name(name: str) -> bytes:

@@ -1,39 +1,74 @@
-"""A REST request inside the gateway: the ASGI server's side of it, in memory.
+"""A REST request inside the gateway: the server's side of it, in memory.
 
-The application is asked as any server would ask it, so routes, rules, limits and books are those of REST. Its
-answer is collected up to a limit; an error of the gateway's own becomes a ClientError again.
+The application is asked as any server would ask it, so routes, rules, limits and books are those of REST. What
+answers without messages (`HttpExchange.take`) costs no task here either; what does not is run as one. The answer is
+collected up to a limit; an error of the gateway's own becomes a ClientError again.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TypeAlias
 
 from gateway.core.asgi import Headers, Message
 from gateway.errors import ClientError
 from gateway.live.flow import Flow
 
+Spawn: TypeAlias = Callable[[Coroutine[object, object, None], str], "asyncio.Task[None]"]
+Then: TypeAlias = "Callable[[Asked, Exception | None], None]"
+
 
 class Asked:
-    """`receive` and `send` of one request; then its `status`, `headers` and `body`."""
+    """One request, and then its `status`, `headers` and `body`; of the extension `tidegate.wire` what requests use.
 
-    __slots__ = ("_flow", "_given", "_limit", "_parts", "_problem", "_request", "_size", "headers", "status")
+    `then` is told once of its end, with the error if it failed, unless it was cancelled. `notes` and `whole` are as
+    in `HttpExchange`, for who makes it to set: what is not `whole` is answered by a task, which can be cancelled.
+    """
 
-    def __init__(self, body: bytes, limit: int, flow: Flow) -> None:
+    __slots__ = (
+        "_begun", "_flow", "_given", "_gone", "_limit", "_parts", "_problem", "_request", "_size", "_spawn", "_taken",
+        "_task", "headers", "notes", "raw_headers", "status", "then", "trailers", "whole",
+    )  # fmt: skip
+
+    def __init__(self, headers: Headers, body: bytes, limit: int, flow: Flow, spawn: Spawn, then: Then) -> None:
+        self.raw_headers = headers
+        self.trailers: Headers = []
+        self.notes: dict[object, bytes] = {}
+        self.whole = not body
+        self.then = then
+        self.status = 0
+        self.headers: Headers = []
         self._request = body
-        self._given = False
+        self._begun = self._given = self._taken = self._gone = False
         self._limit = limit
         self._flow = flow
+        self._spawn = spawn
+        self._task: asyncio.Task[None] | None = None
         self._parts: list[bytes] = []
         self._problem: tuple[str, str] | None = None
         self._size = 0
-        self.status = 0
-        self.headers: Headers = []
 
     @property
     def body(self) -> bytes:
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
+    def give_up(self, then: Then) -> bool:
+        """Stop it. False where that can't be done: its upstream has been asked, and `then` hears of the answer."""
+        self._gone = True
+        if self._task is None:
+            self.then = then
+            return False
+        self.then = _nobody
+        if self._begun:
+            self._task.cancel()
+        return True
+
+    # What the application sees.
+
     async def receive(self) -> Message:
+        if self._gone:
+            return {"type": "http.disconnect"}
         if not self._given:
             self._given = True
             return {"type": "http.request", "body": self._request, "more_body": False}
@@ -41,19 +76,66 @@ class Asked:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.status = message["status"]
-            self.headers = message["headers"]
             self._problem = message.get("tidegate.problem")
-            self._check_type()
+            self._begin(message["status"], message["headers"])
         elif message["type"] == "http.response.body" and message.get("body"):
             self._take(bytes(message["body"]))
             if message.get("more_body") and not self._flow.open:
                 await self._flow.room()  # the client does not read: neither do we
 
-    def result(self) -> None:
-        """Raises ClientError where the gateway itself has answered."""
-        if self._problem is not None:
-            raise ClientError(self.status, *self._problem)
+    def take(self) -> None:
+        self._taken = True
+
+    def carry(self, answer: Awaitable[None], /) -> None:
+        self._taken = False
+        self._task = self._spawn(self._run(answer), "a session's request")
+
+    def answer(self, status: int, headers: Headers, body: bytes, /) -> None:
+        error = None
+        try:
+            self._begin(status, headers)
+            self._take(body)
+        except ClientError as reason:
+            error = reason
+        self.then(self, error)
+
+    def informational(self, status: int, headers: Headers, /) -> None:
+        """Sessions have no word for it."""
+
+    def start(self, ask: Callable[[], Awaitable[None]]) -> None:
+        """Ask the application, and run what it returns unless it has taken the request over."""
+        try:
+            answer = ask()
+        except Exception as error:
+            self.then(self, error)
+        else:
+            if not self._taken:
+                self.carry(answer)
+
+    async def _run(self, answer: Awaitable[None]) -> None:
+        task = self._task
+        if self._gone and task is not None:
+            task.cancel()  # not sooner: what has never begun can't put its books in order
+        self._begun = True
+        try:
+            await answer
+        except Exception as error:
+            self.then(self, error)
+            return
+        except asyncio.CancelledError:
+            if self._gone:
+                self.then(self, None)
+            raise
+        if self._taken:
+            self._task = None  # nothing is left to cancel: it will be answered
+        else:
+            self.then(self, ClientError(self.status, *self._problem) if self._problem is not None else None)
+
+    def _begin(self, status: int, headers: Headers) -> None:
+        self.status, self.headers = status, headers
+        for name, value in headers:
+            if name.lower() == b"content-type" and value.lower().startswith(b"text/event-stream"):
+                raise ClientError(502, "stream", "the answer is an event stream, which has no end; subscribe instead")
 
     def _take(self, data: bytes) -> None:
         self._size += len(data)
@@ -63,7 +145,6 @@ class Asked:
             )
         self._parts.append(data)
 
-    def _check_type(self) -> None:
-        for name, value in self.headers:
-            if name == b"content-type" and value.lower().startswith(b"text/event-stream"):
-                raise ClientError(502, "stream", "the answer is an event stream, which has no end; subscribe instead")
+
+def _nobody(asked: Asked, error: Exception | None) -> None:
+    """Of what was cancelled nobody hears."""

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from msgspec import UNSET
 
@@ -20,9 +21,8 @@ from gateway.core.formats import Format, Misread, Unintelligible
 from gateway.core.http import Request
 from gateway.core.identity import Identity
 from gateway.core.messages import Fault, FromServer, Hello, Id, Response, ServerMessage
-from gateway.core.messages import Request as Wanted
 from gateway.core.session import Abandon, Ask, Begin, Closed, Event, Failed, Follow, Followed, Leave, Lost, Session
-from gateway.core.session_request import add_body, request_headers, split_target
+from gateway.core.session_request import as_http, split_target
 from gateway.core.settings import Route
 from gateway.errors import ClientError, UpstreamError
 from gateway.live.asked import Asked
@@ -35,6 +35,10 @@ from gateway.live.supervisor import Supervisor
 from gateway.plugin import Clock, Encoding
 
 _log = logging.getLogger("tidegate.live")
+
+# Backends have few names of headers, in one spelling each.
+_SOME_KEYS = 1024
+_keys: dict[bytes, str] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +83,8 @@ class Conversation:
     """
 
     __slots__ = (
-        "_asked", "_caller", "_followers", "_form", "_frame", "_house", "_saying", "began", "ending", "flow", "id",
-        "received", "said", "session", "told", "writer",
+        "_alone", "_asked", "_caller", "_followers", "_form", "_frame", "_ghosts", "_house", "_notes", "_saying",
+        "began", "ending", "flow", "id", "received", "said", "session", "told", "writer",
     )  # fmt: skip
 
     def __init__(self, name: str, session: Session, house: House, caller: Caller, form: Format, writer: Writer) -> None:
@@ -97,7 +101,10 @@ class Conversation:
         self._form = form
         self._frame: Framing = writer.framing("binary" if form.binary else "text")
         self._followers: dict[str, Follower] = {}
-        self._asked: dict[Id, tuple[asyncio.Task[None], float]] = {}
+        self._asked: dict[Id, tuple[Asked, float]] = {}
+        self._alone = False
+        self._ghosts = 0  # requests that were given up, and whose upstreams have not answered yet
+        self._notes: dict[object, bytes] = {}  # what follows from the handshake's headers alone
         self._saying: list[bytes] = []
 
     def __repr__(self) -> str:
@@ -140,10 +147,9 @@ class Conversation:
             self.disconnect(EXPIRED)
             return
         self.flow.look()
-        for answer_to, (task, due) in tuple(self._asked.items()):
+        for answer_to, (_, due) in tuple(self._asked.items()):
             if due < now:
-                task.cancel()
-                del self._asked[answer_to]
+                self._give_up(answer_to)
                 self.take(Failed(answer_to, Fault("timeout", 504, "the answer did not come to its end in time")))
 
     def disconnect(self, disconnect: Disconnect) -> None:
@@ -156,7 +162,7 @@ class Conversation:
             self.flow.look()
 
     def _say(self, message: ServerMessage | FromServer) -> None:
-        if not self._saying:
+        if not self._saying and not self._alone:
             asyncio.get_running_loop().call_soon(self._flush)
         self._saying.append(self._frame(self._form.encode(message)))  # type: ignore[arg-type]  # all of them are
 
@@ -242,48 +248,81 @@ class Conversation:
     # Requests.
 
     def _ask(self, command: Ask) -> None:
-        request = command.request
-        task = self._house.supervisor.start(self._carry(request), "a session's request")
-        self._asked[request.id] = task, self._house.clock.monotonic() + self.session.rules.timeout
+        request, caller, limits = command.request, self._caller, self.session.rules.limits
+        try:
+            path, query = split_target(request.path)
+            headers, body = as_http(request, caller.headers, self._form)
+        except ClientError as error:
+            self.take(Failed(request.id, fault_of(error)))
+            return
+        then = partial(self._answered, request.id)
+        asked = Asked(headers, body, limits.response, self.flow, self._house.supervisor.start, then)
+        if headers is caller.headers:
+            asked.notes = self._notes
+        if self._ghosts >= limits.requests:
+            asked.whole = False
+        self._asked[request.id] = asked, self._house.clock.monotonic() + self.session.rules.timeout
+        scope = {
+            **caller.scope,
+            "method": request.method,
+            "raw_path": path,
+            "query_string": query,
+            "headers": headers,
+            "extensions": {"tidegate.wire": asked},
+        }
+        asked.start(lambda: self._house.rest(scope, asked.receive, asked.send, caller.route))
 
     def _abandon(self, command: Abandon) -> None:
-        asked = self._asked.pop(command.id, None)
-        if asked is not None:
-            asked[0].cancel()
+        self._give_up(command.id)
 
-    async def _carry(self, request: Wanted) -> None:
-        event: Event
-        try:
-            event = await self._answer(request)
-        except ClientError as error:
-            event = Failed(request.id, fault_of(error))
-        except UpstreamError as error:
-            event = Failed(request.id, Fault(error.code, error.status, str(error)))
-        except Exception:
-            _log.exception("a session's request failed")
-            event = Failed(request.id, Fault("internal", 500, "the request could not be answered"))
-        del self._asked[request.id]
-        self.take(event)
+    def _give_up(self, answer_to: Id) -> None:
+        asked, _ = self._asked.pop(answer_to, (None, 0.0))
+        if asked is not None and not asked.give_up(self._gone):
+            self._ghosts += 1
 
-    async def _answer(self, request: Wanted) -> Response:
-        caller = self._caller
-        path, query = split_target(request.path)
-        headers = request_headers(request, caller.headers)
-        body = add_body(request, headers, self._form)
-        asked = Asked(body, self.session.rules.limits.response, self.flow)
-        scope = {**caller.scope, "method": request.method, "raw_path": path, "query_string": query, "headers": headers}
-        await self._house.rest(scope, asked.receive, asked.send, caller.route)
-        asked.result()
+    def _gone(self, asked: Asked, error: Exception | None) -> None:
+        """What nobody waits for has come."""
+        self._ghosts -= 1
+
+    def _answered(self, answer_to: Id, asked: Asked, error: Exception | None) -> None:
+        del self._asked[answer_to]
+        self._alone = not self._asked  # nothing is on its way that could share the write
+        self.take(self._response(answer_to, asked) if error is None else Failed(answer_to, _fault(error)))
+        if self._alone:
+            self._alone = False
+            self._flush()
+
+    def _response(self, answer_to: Id, asked: Asked) -> Response:
         fields, kind = _fields(asked.headers)
         data = asked.body
-        return Response(request.id, asked.status, fields, self._form.answer(data, kind) if data else UNSET)
+        return Response(answer_to, asked.status, fields, self._form.answer(data, kind) if data else UNSET)
+
+
+def _fault(error: Exception) -> Fault:
+    """What the client is told; of a bug nothing but that it is one."""
+    if isinstance(error, ClientError):
+        return fault_of(error)
+    if isinstance(error, UpstreamError):
+        return Fault(error.code, error.status, str(error))
+    _log.error("a session's request failed", exc_info=error)
+    return Fault("internal", 500, "the request could not be answered")
+
+
+def _key(name: bytes) -> str:
+    """A header's name as a key; usual ones are remembered."""
+    key = _keys.get(name)
+    if key is None:
+        key = name.decode("latin-1").lower()
+        if len(_keys) < _SOME_KEYS:
+            _keys[name] = key
+    return key
 
 
 def _fields(headers: Headers) -> tuple[dict[str, str | list[str]], str]:
     """Headers as an object, and the content type."""
     fields: dict[str, str | list[str]] = {}
     for name, value in headers:
-        key, text = name.decode("latin-1"), value.decode("latin-1")
+        key, text = _key(name), value.decode("latin-1")
         before = fields.get(key)
         if before is None:
             fields[key] = text

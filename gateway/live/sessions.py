@@ -87,6 +87,7 @@ class Sessions:
         self._closing = True
         for conversation in tuple(self._open):
             conversation.disconnect(RESTART)
+        await asyncio.sleep(0)  # requests that came just now begin, or their books would stay open
         await self._supervisor.close()
         await self._pumps.close(LAST_BYTES)
 

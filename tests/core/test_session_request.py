@@ -3,9 +3,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from gateway.core.asgi import Headers
 from gateway.core.formats import json_format
 from gateway.core.messages import Request
-from gateway.core.session_request import add_body, carried, request_headers, split_target
+from gateway.core.session_request import as_http, carried, split_target
 from gateway.errors import ClientError
 
 JSON = json_format(msgspec.json.encode)
@@ -30,8 +31,10 @@ def test_what_the_handshake_alone_needed_stays_behind() -> None:
 
 
 def test_a_message_adds_its_own_headers() -> None:
-    assert request_headers(Request(1, "/"), KEPT) == KEPT
-    headers = request_headers(Request(1, "/", headers={"X-Tenant": "two", "Accept": " text/plain "}), KEPT)
+    headers, body = as_http(Request(1, "/"), KEPT, JSON)
+    assert headers is KEPT
+    assert body == b""
+    headers, _ = as_http(Request(1, "/", headers={"X-Tenant": "two", "Accept": " text/plain "}), KEPT, JSON)
     assert headers == [*KEPT[:-1], (b"x-tenant", b"two"), (b"accept", b"text/plain")]
     assert KEPT[-1] == (b"x-tenant", b"one")
 
@@ -55,13 +58,13 @@ def test_a_message_adds_its_own_headers() -> None:
 )
 def test_headers_that_are_refused(name: str, words: str) -> None:
     with pytest.raises(ClientError, match=words):
-        request_headers(Request(1, "/", headers={name: "x"}), KEPT)
+        as_http(Request(1, "/", headers={name: "x"}), KEPT, JSON)
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Admin: 1", "a\n", "\x00", "€", "\ud800"])
 def test_values_that_are_refused(value: str) -> None:
     with pytest.raises(ClientError, match="holds what no header may"):
-        request_headers(Request(1, "/", headers={"x": value}), KEPT)
+        as_http(Request(1, "/", headers={"x": value}), KEPT, JSON)
 
 
 def test_targets() -> None:
@@ -73,18 +76,24 @@ def test_targets() -> None:
 
 
 def test_bodies() -> None:
-    headers: list[tuple[bytes, bytes]] = []
-    assert add_body(Request(1, "/"), headers, JSON) == b""
-    assert headers == []
-    assert add_body(Request(1, "/", "POST"), headers, JSON) == b""
-    assert headers.pop() == (b"content-length", b"0")
-    assert add_body(Request(1, "/", "POST", body=msgspec.Raw(b'{"a":1}')), headers, JSON) == b'{"a":1}'
-    assert headers == [(b"content-type", b"application/json"), (b"content-length", b"7")]
-    headers = [(b"content-type", b"application/merge-patch+json")]
-    assert add_body(Request(1, "/", "PATCH", body=msgspec.Raw(b"null")), headers, JSON) == b"null"
-    assert headers[1:] == [(b"content-length", b"4")]
-    headers = []
-    assert add_body(Request(1, "/", "PUT", body=msgspec.Raw(b'{"base64":"/w=="}')), headers, JSON) == b"\xff"
-    assert headers == [(b"content-length", b"1")]
+    def sent(request: Request) -> tuple[Headers, bytes]:
+        headers, body = as_http(request, KEPT, JSON)
+        assert headers[: len(KEPT)] == KEPT
+        return headers[len(KEPT) :], body
+
+    assert sent(Request(1, "/", "POST")) == ([(b"content-length", b"0")], b"")
+    assert sent(Request(1, "/", "POST", body=msgspec.Raw(b'{"a":1}'))) == (
+        [(b"content-type", b"application/json"), (b"content-length", b"7")],
+        b'{"a":1}',
+    )
+    kind = "application/merge-patch+json"
+    assert sent(Request(1, "/", "PATCH", headers={"Content-Type": kind}, body=msgspec.Raw(b"null"))) == (
+        [(b"content-type", kind.encode()), (b"content-length", b"4")],
+        b"null",
+    )
+    assert sent(Request(1, "/", "PUT", body=msgspec.Raw(b'{"base64":"/w=="}'))) == (
+        [(b"content-length", b"1")],
+        b"\xff",
+    )
     with pytest.raises(ClientError, match="base64"):
-        add_body(Request(1, "/", "PUT", body=msgspec.Raw(b'{"base64":"!"}')), headers, JSON)
+        sent(Request(1, "/", "PUT", body=msgspec.Raw(b'{"base64":"!"}')))

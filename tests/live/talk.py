@@ -88,9 +88,9 @@ class Talk:
             raise ClientError(404, "not_live", "not followed")
         return Found(live=self.scene.route, params={}, admit=self.admit)
 
-    async def _rest(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
+    def _rest(self, scope: Scope, receive: Receive, send: Send, route: Route) -> Awaitable[None]:
         self.asked.append(scope)
-        await self.answer(scope, receive, send)
+        return self.answer(scope, receive, send)
 
     async def _hello(self, scope: Scope, receive: Receive, send: Send) -> None:
         message = await receive()

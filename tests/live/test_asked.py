@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
-import pytest
-
-from gateway.core.asgi import Message
+from gateway.core.asgi import NOTHING, Message
 from gateway.errors import ClientError
 from gateway.live.asked import Asked
 from gateway.live.flow import Flow
+from gateway.live.supervisor import Supervisor
 from gateway.testing.source import turn
 from gateway.testing.writer import ManualWriter
+
+Answer = Callable[[Asked], Awaitable[None]]
 
 
 def start(*headers: tuple[bytes, bytes], **more: object) -> Message:
@@ -20,46 +22,172 @@ def piece(data: bytes, *, more: bool) -> Message:
     return {"type": "http.response.body", "body": data, "more_body": more}
 
 
-def asked(limit: int = 10, writer: ManualWriter | None = None) -> Asked:
-    return Asked(b"body", limit, Flow(writer or ManualWriter()))
+class Asker:
+    """Whoever asked; `ends` is what was told of the end."""
+
+    def __init__(self, body: bytes = b"body", limit: int = 10, writer: ManualWriter | None = None) -> None:
+        self.supervisor = Supervisor()
+        self.ends: list[Exception | None] = []
+        self.asked = Asked([], body, limit, Flow(writer or ManualWriter()), self.supervisor.start, self.then)
+
+    def then(self, asked: Asked, error: Exception | None) -> None:
+        assert asked is self.asked
+        self.ends.append(error)
+
+    def start(self, answer: Answer) -> Asked:
+        self.asked.start(lambda: answer(self.asked))
+        return self.asked
+
+    def error(self) -> ClientError:
+        (error,) = self.ends
+        assert isinstance(error, ClientError)
+        return error
 
 
 async def test_it_gives_the_request_once_and_takes_the_answer() -> None:
-    one = asked()
-    assert await one.receive() == {"type": "http.request", "body": b"body", "more_body": False}
-    gone = asyncio.get_running_loop().create_task(one.receive())
+    async def answer(one: Asked) -> None:
+        assert not one.whole
+        assert await one.receive() == {"type": "http.request", "body": b"body", "more_body": False}
+        gone = asyncio.get_running_loop().create_task(one.receive())
+        await turn()
+        assert not gone.done(), "the client of a session has not gone"
+        gone.cancel()
+        await one.send(start((b"a", b"b")))
+        for data, more in ((b"12", True), (b"", True), (b"345", True), (b"", False)):
+            await one.send(piece(data, more=more))
+
+    asker = Asker()
+    one = asker.start(answer)
     await turn()
-    assert not gone.done(), "the client of a session has not gone"
-    gone.cancel()
-    await one.send(start((b"a", b"b")))
-    for data, more in ((b"12", True), (b"", True), (b"345", True), (b"", False)):
-        await one.send(piece(data, more=more))
-    one.result()
+    await turn()
+    assert asker.ends == [None]
     assert (one.status, one.headers, one.body) == (200, [(b"a", b"b")], b"12345")
 
 
-async def test_an_error_of_the_gateway_is_an_error() -> None:
-    one = asked(1000)
-    await one.send({**start(), "status": 404, "tidegate.problem": ("no_route", "nothing is routed here")})
-    await one.send(piece(b"{}", more=False))
-    with pytest.raises(ClientError, match="nothing is routed here") as error:
-        one.result()
-    assert (error.value.status, error.value.code) == (404, "no_route")
+async def test_an_answer_without_messages_needs_no_task() -> None:
+    def take(one: Asked) -> Awaitable[None]:
+        one.take()
+        return NOTHING
+
+    asker = Asker(b"")
+    one = asker.start(take)
+    assert one.whole
+    assert (asker.ends, len(asker.supervisor)) == ([], 0)
+    one.answer(201, [(b"A", b"b")], b"12345")
+    assert asker.ends == [None]
+    assert (one.status, one.headers, one.body) == (201, [(b"A", b"b")], b"12345")
+
+
+async def test_who_took_it_may_do_so_late_and_hand_it_back() -> None:
+    async def answer(one: Asked) -> None:
+        await one.send(start())
+        await one.send(piece(b"1", more=False))
+
+    async def take(one: Asked) -> None:
+        await asyncio.sleep(0)  # who may come in was asked first
+        one.take()
+
+    asker = Asker(b"")
+    one = asker.start(take)
+    await turn()
+    assert (asker.ends, len(asker.supervisor)) == ([], 0)
+    one.carry(answer(one))
+    await turn()
+    assert (asker.ends, one.body) == ([None], b"1")
+
+
+async def test_errors_of_the_gateway_and_bugs() -> None:
+    async def refuse(one: Asked) -> None:
+        await one.send({**start(), "status": 404, "tidegate.problem": ("no_route", "nothing is routed here")})
+        await one.send(piece(b"{}", more=False))
+
+    def fail(one: Asked) -> Awaitable[None]:
+        raise KeyError
+
+    async def fail_later(one: Asked) -> None:
+        raise KeyError
+
+    asker = Asker()
+    asker.start(refuse)
+    await turn()
+    assert (asker.error().status, asker.error().code) == (404, "no_route")
+    for bug in (fail, fail_later):
+        asker = Asker()
+        asker.start(bug)
+        await turn()
+        assert isinstance(asker.ends[0], KeyError)
 
 
 async def test_answers_that_are_too_big_or_have_no_end() -> None:
-    one = asked(10)
-    await one.send(start())
-    await one.send(piece(b"1234567890", more=True))
-    with pytest.raises(ClientError, match="more than 10 bytes"):
+    async def much(one: Asked) -> None:
+        await one.send(start())
+        await one.send(piece(b"1234567890", more=True))
         await one.send(piece(b"1", more=True))
-    with pytest.raises(ClientError, match="event stream"):
-        await asked().send(start((b"content-type", b"text/event-stream; charset=utf-8")))
+
+    async def endless(one: Asked) -> None:
+        await one.send(start((b"Content-Type", b"text/event-stream; charset=utf-8")))
+
+    for answer, words in ((much, "more than 10 bytes"), (endless, "event stream")):
+        asker = Asker()
+        asker.start(answer)
+        await turn()
+        assert words in asker.error().detail
+    asker = Asker()
+    asker.asked.answer(200, [], b"12345678901")
+    assert asker.error().code == "too_big"
+
+
+async def test_what_was_given_up_is_cancelled_or_heard_of_by_another() -> None:
+    async def hang(one: Asked) -> None:
+        await asyncio.Event().wait()
+
+    def nobody(asked: Asked, error: Exception | None) -> None:
+        later.append(asked)
+
+    async def carry(one: Asked) -> None:
+        assert await one.receive() == {"type": "http.disconnect"}
+        await asyncio.Event().wait()
+
+    later: list[Asked] = []
+    asker = Asker()
+    one = asker.start(hang)
+    await turn()
+    assert one.give_up(nobody)
+    await turn()
+    assert (len(asker.supervisor), asker.ends, later) == (0, [], [])
+    ends: tuple[Callable[[Asked], None], ...] = (
+        lambda one: one.answer(200, [], b""),
+        lambda one: one.carry(carry(one)),
+    )
+    for end in ends:
+        asker = Asker(b"")
+        asker.asked.take()
+        assert not asker.asked.give_up(nobody)
+        end(asker.asked)
+        await turn()
+        assert asker.ends == []
+        assert later.pop() is asker.asked
+
+
+async def test_what_is_given_up_at_once_has_begun_all_the_same() -> None:
+    steps: list[str] = []
+
+    async def answer(one: Asked) -> None:
+        steps.append("begun")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            steps.append("ended")
+
+    asker = Asker()
+    assert asker.start(answer).give_up(asker.then)
+    await turn()
+    assert (steps, asker.ends, len(asker.supervisor)) == (["begun", "ended"], [], 0)
 
 
 async def test_a_client_that_does_not_read_holds_the_backend_up() -> None:
     writer = ManualWriter(high=5, low=0)
-    one = asked(100, writer)
+    one = Asker(limit=100, writer=writer).asked
     writer.write(b"123456")
     sending = asyncio.get_running_loop().create_task(one.send(piece(b"x", more=True)))
     await turn()

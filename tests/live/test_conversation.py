@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 import pytest
 
-from gateway.core.asgi import Receive, Scope, Send
+from gateway.core.asgi import NOTHING, Receive, Scope, Send
 from gateway.core.identity import Identity
 from gateway.errors import ClientError, UpstreamTimeout
 from gateway.plugin import Refused, Request
@@ -181,3 +182,48 @@ async def test_requests_that_take_too_long_or_whose_client_has_gone(talk: Talk) 
     await client.say(op="request", id=3, path="/3")
     await client.leave()
     assert cancelled == ["/2", "/1", "/3"]
+
+
+async def test_what_follows_from_the_handshake_is_kept_for_requests_that_add_nothing(talk: Talk) -> None:
+    client = await talk.open()
+    added: list[dict[str, object]] = [
+        {},
+        {},
+        {"headers": {"X": "1"}},
+        {"method": "POST", "body": 1},
+        {"method": "POST"},
+    ]
+    for number, more in enumerate(added):
+        await client.say(op="request", id=number, path="/", **more)
+    notes = [scope["extensions"]["tidegate.wire"].notes for scope in talk.asked]
+    assert notes[0] is notes[1]
+    assert all(each is not notes[0] for each in notes[2:])
+    other = await talk.open()
+    await other.say(op="request", id=1, path="/")
+    assert talk.asked[-1]["extensions"]["tidegate.wire"].notes is not notes[0]
+
+
+async def test_requests_that_can_not_be_stopped_are_few(talk: Talk) -> None:
+    def take(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        asked = scope["extensions"]["tidegate.wire"]
+        if asked.whole:
+            asked.take()
+            return NOTHING
+        return hang()
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    talk.answer = take
+    client = await talk.open()
+    client.heard()
+    for number in range(4):
+        client.put(op="request", id=number, path="/")
+        said = await client.say(op="cancel", id=number)
+        assert [message["error"]["code"] for message in said] == ["cancelled"]
+    wires = [scope["extensions"]["tidegate.wire"] for scope in talk.asked]
+    assert [wire.whole for wire in wires] == [True, True, False, False]
+    wires[0].answer(200, [], b"")
+    assert client.heard() == []
+    await client.say(op="request", id=9, path="/")
+    assert talk.asked[-1]["extensions"]["tidegate.wire"].whole
