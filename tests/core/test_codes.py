@@ -15,4 +15,4 @@ def test_reasons_fit_into_a_close_frame() -> None:
 
 
 def test_only_what_a_second_try_can_mend_invites_one() -> None:
-    assert {code.code for code in ALL if not code.reconnect} == {1002, 1007, 1009, 4400, 4401, 4403, 4404}
+    assert {code.code for code in ALL if not code.reconnect} == {1002, 1007, 1009, 4400, 4401, 4403, 4404, 4409}
