@@ -28,6 +28,7 @@ _MEMO = 2048  # entries; with _KEPT it bounds a memo to a few megabytes even whe
 _USERINFO = re.compile(rb"^([A-Za-z][A-Za-z0-9+.-]*://)[^/]*@")  # of a target that should have been a path
 
 _EMPTY = '""'
+_NO_EXTENSIONS: dict[str, object] = {}
 _STREAMS = {"stdout": 1, "stderr": 2}
 
 _log = logging.getLogger("tidegate.accesslog")
@@ -146,16 +147,30 @@ class JsonAccessLog:
 
     def _asked(self, scope: Scope) -> str:
         """Who asked for what; of a request that could not be parsed, as much as is known."""
-        get, texts = scope.get, self._texts
-        host, agent = _host_and_agent(get("headers") or ())
-        client = get("client")
+        get = scope.get
+        exchange = (get("extensions") or _NO_EXTENSIONS).get("tidegate.wire")
+        notes: dict[object, tuple[str, str, str]] | None = getattr(exchange, "notes", None)
+        client, host, agent = (notes and notes.get(self)) or self._who(scope, notes)
         query = get("query_string")
         return (
-            f'"client":{texts[client[0] or ""] if client else _EMPTY},"method":{texts[get("method") or "GET"]},'
-            f'"host":{texts[host]},"path":{self._paths[get("raw_path") or get("path") or ""]},'
-            f'"query":{_query(query) if query else _EMPTY},"http":{texts[get("http_version") or ""]},'
-            f'"user_agent":{texts[agent]}'
+            f'{client},"method":{self._texts[get("method") or "GET"]},{host},'
+            f'"path":{self._paths[get("raw_path") or get("path") or ""]},'
+            f'"query":{_query(query) if query else _EMPTY},{agent}'
         )
+
+    def _who(self, scope: Scope, notes: dict[object, tuple[str, str, str]] | None) -> tuple[str, str, str]:
+        """The fields that are made of the headers, and are the same while a connection repeats these."""
+        texts, get = self._texts, scope.get
+        host, agent = _host_and_agent(get("headers") or ())
+        client = get("client")
+        who = (
+            f'"client":{texts[client[0] or ""] if client else _EMPTY}',
+            f'"host":{texts[host]}',
+            f'"http":{texts[get("http_version") or ""]},"user_agent":{texts[agent]}',
+        )
+        if notes is not None:
+            notes[self] = who
+        return who
 
 
 def _host_and_agent(headers: Iterable[Header]) -> Header:

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
@@ -84,6 +85,20 @@ def test_a_request() -> None:
         "bytes": 1234,
         "seconds": 0.012346,
     }
+
+
+def test_a_connection_that_repeats_its_headers_is_described_once() -> None:
+    lines = Lines()
+    log = JsonAccessLog(lines, lambda: NOW)
+    exchange = SimpleNamespace(notes={})
+    for method, path in (("GET", b"/a"), ("HEAD", b"/b")):
+        log.request(
+            request_scope(method=method, raw_path=path, extensions={"tidegate.wire": exchange}), "", 200, 1, 0.0
+        )
+    first, second = map(json.loads, lines.lines)
+    assert [(line["method"], line["path"]) for line in (first, second)] == [("GET", "/a"), ("HEAD", "/b")]
+    assert all(first[field] == second[field] for field in ("client", "host", "http", "user_agent"))
+    assert list(exchange.notes) == [log]
 
 
 def test_a_stream_has_two_lines_tied_by_its_id() -> None:
