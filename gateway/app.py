@@ -23,6 +23,7 @@ from gateway.admin.app import admin_app
 from gateway.admin.health import HealthState
 from gateway.admin.logs import logging_to
 from gateway.auth.gate import gates
+from gateway.client.script import Script, with_client
 from gateway.config import load_from_environment
 from gateway.core.asgi import App, Headers, Message, Receive, Scope, Send
 from gateway.core.cors import SHARING, asks_to_read, preflight, sharing
@@ -130,7 +131,8 @@ class Application:
             )
         )
         self._tunnels = Tunnels(self._upstreams, self.stats, self.access, time.monotonic, self._refuse)
-        self._table = RouteTable(settings.routes)
+        self._script = Script(self.stats, self.access)
+        self._table = RouteTable(with_client(settings.routes))
         writes = Writes(self._table, self._live.refresh, self.stats)
         self._proxy = Proxy(self._upstreams, self.stats, self.access, time.monotonic, writes.done)
         self._links = links(transports.values())
@@ -186,8 +188,9 @@ class Application:
         self, scope: Scope, receive: Receive, send: Send, route: Route, params: Mapping[str, str]
     ) -> Awaitable[None]:
         """From its live side or from its upstream; raises ClientError."""
-        if route.session is not None:
-            return self._sessions.serve(scope, receive, send, route)
+        if not route.upstream:
+            own = self._sessions if route.session is not None else self._script
+            return own.serve(scope, receive, send, route)
         live = self._live_routes.get(route.name)
         if live is not None:
             asked = self._live.asked(scope, params)
@@ -220,8 +223,8 @@ class Application:
         """Answer a request of a session: as `lead`, but that it can only want a REST answer."""
         try:
             route, params = self._match(scope, scope["method"])
-            if route.session is not None:
-                raise ClientError(404, "no_route", "this is the session endpoint, it answers no requests")
+            if not route.upstream:
+                raise ClientError(404, "no_route", "this is the gateway's own, and answers no requests of sessions")
             identity = scope.pop(IDENTITY, None)
             if route.auth:
                 # who it is was asked at the door; what it may do is asked by each route
@@ -368,7 +371,7 @@ async def run(settings: Gateway, say: Callable[[str], None] = print) -> None:
         public = len(settings.listen)
         for index, url in enumerate(urls):
             say(f"{'listening' if index < public else 'admin    '} {url}")
-        for route in settings.routes:
+        for route in with_client(settings.routes):
             say(f"route     {describe(route)}")
 
     _calm_collector()
@@ -388,5 +391,7 @@ def describe(route: Route) -> str:
     methods = ",".join(sorted(route.methods)) or "any method"
     if route.session is not None:
         return f"{route.host or ''}{route.path} -> sessions"
+    if not route.upstream:
+        return f"{route.path} -> {route.name}"
     live = f", live by {route.live.source.name}" if route.live is not None else ""
     return f"{route.host or ''}{route.path} ({methods}) -> {route.upstream}{live}"

@@ -161,6 +161,7 @@ async def test_run_says_what_it_listens_on_and_stops_on_a_signal(config: str) ->
     assert lines[0].startswith("listening http://127.0.0.1:")
     assert lines[1].startswith("admin     http://127.0.0.1:")
     assert lines[2:] == [
+        "route     /.tidegate/client.js -> tidegate.js",
         "route     /plain (GET,HEAD) -> shop",
         "route     /live (any method) -> shop, live by poll",
         "route     /shared (GET,HEAD) -> shop, live by poll",
@@ -252,3 +253,15 @@ async def test_rest_answers_say_what_else_there_is(app: Application) -> None:
     assert links([]) == []
     names = [value.partition(b"type=")[2] for _, value in app._links]
     assert names == [b'"application/x-ndjson"', b'"text/event-stream"']
+
+
+async def test_the_client_is_served_where_something_is_live(app: Application, tmp_path: Path) -> None:
+    sent, _ = await ask(app, scope_of("/.tidegate/client.js", method="HEAD"))
+    assert sent[0]["status"] == 200
+    assert app.stats.routes["tidegate.js"].requests["HEAD", 200] == 1
+    sent, problem = await ask(app, scope_of("/.tidegate/client.js", "websocket"))
+    assert (sent[0]["status"], problem["code"]) == (404, "not_live")
+    file = tmp_path / "rest.yaml"
+    file.write_text("upstreams: {a: {url: 'http://a'}}\nroutes: [{path: /x, upstream: a}]\n")
+    sent, problem = await ask(Application(load(str(file), {})), scope_of("/.tidegate/client.js"))
+    assert (sent[0]["status"], problem["code"]) == (404, "no_route")

@@ -13,7 +13,7 @@ from gateway.config.model import Admin, AuthKeys, BrokerKeys, Limits, LiveKeys, 
 from gateway.config.nearest import did_you_mean, nearest
 from gateway.config.plugins import Kind, Model
 from gateway.config.recorded import recordings_follow_live_routes
-from gateway.config.routes import all_are_reached, names_differ, routes
+from gateway.config.routes import all_are_reached, names_differ, none_is_reserved, routes
 from gateway.config.sessions import routes_have_one_answer, sessions_follow_live_routes
 from gateway.config.tree import Finding, Path, Tree, Value, listing, mapping
 from gateway.config.values import split_host_port
@@ -213,6 +213,7 @@ _CHECKS: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     _authenticators_exist,
     _access_is_of_somebody,
     names_differ,
+    none_is_reserved,
     all_are_reached,
     routes_have_one_answer,
     sessions_follow_live_routes,

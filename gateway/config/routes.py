@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from gateway.config.tree import Finding, Path, Tree, Value, listing
 from gateway.core.route import Template, parse_template
 
+# The first segment of the paths that the gateway answers itself.
+RESERVED = ".tidegate"
+
 
 def routes(tree: Tree) -> Iterator[tuple[Path, Mapping[str, Value]]]:
     """Every route that is a mapping, with its path in the tree."""
@@ -82,6 +85,14 @@ def _reaches(tree: Tree) -> Iterator[_Reach]:
             written=tuple(method for method in listing(route.get("methods")) if isinstance(method, str)),
             host=host.lower() if isinstance(host, str) else None,
         )
+
+
+def none_is_reserved(tree: Tree) -> Iterator[Finding]:
+    """The gateway's own URLs begin with one word, so that they can be told from the API's."""
+    for path, route in routes(tree):
+        text = route.get("path")
+        if isinstance(text, str) and text.split("/")[:2] == ["", RESERVED]:
+            yield (*path, "path"), f"/{RESERVED}/ is the gateway's own, choose another path: it serves its client there"
 
 
 def all_are_reached(tree: Tree) -> Iterator[Finding]:

@@ -1,9 +1,10 @@
-"""What a client's Accept header says of one media type (RFC 9110 section 12.5.1)."""
+"""What a client's Accept header says of one media type, Accept-Encoding of one coding (RFC 9110 section 12.5)."""
 
 from __future__ import annotations
 
 import re
 
+from gateway.core.asgi import Headers
 from gateway.core.http import Request
 
 _WEIGHT = re.compile(rb"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
@@ -25,6 +26,17 @@ def wish(request: Request, media: bytes) -> float:
                 if kind.strip() == media:
                     wanted = max(wanted, weight)
     return wanted if wanted == most else 0.0
+
+
+def accepts_coding(headers: Headers, coding: bytes) -> bool:
+    """Whether an answer may have this content coding (in lower case): only where it is named, as `*` names nothing."""
+    for name, value in headers:
+        if name.lower() == b"accept-encoding":
+            for part in value.lower().split(b","):
+                kind, _, parameters = part.partition(b";")
+                if kind.strip() == coding:
+                    return _weight(parameters) > 0
+    return False
 
 
 def _weight(parameters: bytes) -> float:

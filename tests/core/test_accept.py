@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.accept import wish
+from gateway.core.accept import accepts_coding, wish
 from gateway.core.http import Request
 
 EVENTS = b"text/event-stream"
@@ -49,3 +49,22 @@ def test_bytes_of_any_kind_are_no_error() -> None:
         kind="http", method="GET", target=b"/", headers=((b"Accept", bytes(range(256))),), params={}, options={}
     )
     assert wish(hostile, EVENTS) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, False),
+        ("", False),
+        ("*", False),
+        ("identity", False),
+        ("gzip", True),
+        ("br, GZip;q=0.5, zstd", True),
+        ("br,gzip ; q=0", False),
+        ("gzip;q=x", False),
+        ("xgzip", False),
+    ],
+)
+def test_a_coding_is_used_where_it_is_named(value: str | None, expected: bool) -> None:
+    headers = [] if value is None else [(b"Accept-Encoding", value.encode())]
+    assert accepts_coding(headers, b"gzip") is expected
