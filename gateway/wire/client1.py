@@ -26,9 +26,6 @@ HIGH_WATER = 64 * 1024
 class Owner(Protocol):
     """Who is told what becomes of a connection."""
 
-    def made(self, connection: Connection) -> None:
-        """It is connected."""
-
     def idle(self, connection: Connection) -> None:
         """It may carry another request."""
 
@@ -161,7 +158,6 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._owner.made(self)
 
     def data_received(self, data: bytes) -> None:
         call = self._call

@@ -91,11 +91,6 @@ class Pool:
 
     # Connections call these.
 
-    def made(self, connection: Connection) -> None:
-        self._all.add(connection)
-        self._stats.connections += 1
-        self._watch()
-
     def idle(self, connection: Connection) -> None:
         while self._waiting:
             _, future = self._waiting.popleft()
@@ -109,11 +104,10 @@ class Pool:
             connection.abort()
 
     def gone(self, connection: Connection) -> None:
-        self._stats.connections -= 1
         if connection in self._idle:
             self._idle.remove(connection)
             self._stats.idle -= 1
-        self._all.discard(connection)
+        self._forget(connection)
         self._settle()
 
     def broke_off(self, error: UpstreamError) -> None:
@@ -130,8 +124,22 @@ class Pool:
         """Give up the connection that has been idle longest."""
         connection = self._idle.pop(0)
         self._stats.idle -= 1
-        self._all.discard(connection)
+        self._forget(connection)
         connection.abort()
+
+    def _add(self, connection: Connection) -> None:
+        """It is ours from here on, and not from `connection_made` on: until connecting has returned it may be given
+        up, by a cancelled request or the timeout, and then uvloop closes it without a `connection_lost`.
+        """
+        if connection.open:
+            self._all.add(connection)
+            self._stats.connections += 1
+            self._watch()
+
+    def _forget(self, connection: Connection) -> None:
+        if connection in self._all:
+            self._all.remove(connection)
+            self._stats.connections -= 1
 
     async def _connect(self) -> Connection:
         """Make a connection, for which a place was taken."""
@@ -142,6 +150,7 @@ class Pool:
             connection = await self.connector.connect(
                 lambda: Connection(self._settings.name, self._settings.timeouts, self, turn)
             )
+            self._add(connection)
         finally:
             self._places -= 1
             self._settle()

@@ -26,9 +26,6 @@ class Owner:
         self.told: list[str] = []
         self.errors: list[UpstreamError] = []
 
-    def made(self, connection: Connection) -> None:
-        self.told.append("made")
-
     def idle(self, connection: Connection) -> None:
         self.told.append("idle")
 
@@ -53,7 +50,7 @@ async def connected(script: Script) -> AsyncIterator[tuple[Connection, Owner]]:
         finally:
             connection.abort()
             await until(lambda: "gone" in owner.told)
-            assert owner.told.count("gone") == owner.told.count("made") == 1
+            assert owner.told.count("gone") == 1
 
 
 async def rest(call: object) -> bytes:
@@ -71,7 +68,7 @@ async def test_one_request_after_the_other() -> None:
             await call.head()
             assert call.status == 200
             assert call.whole == b"ok"
-        assert owner.told == ["made", "idle", "idle", "idle"]
+        assert owner.told == ["idle", "idle", "idle"]
         assert repr(connection) == "<Connection to 'shop': idle, 3 served>"
 
 
@@ -90,7 +87,7 @@ async def test_answers_after_which_a_connection_is_not_used_again(answer: bytes)
         call = connection.ask(b"GET", ASK)
         await call.head()
         assert call.whole == b"ok"
-        await until(lambda: owner.told == ["made", "gone"])
+        await until(lambda: owner.told == ["gone"])
         assert not connection.open
 
 
@@ -107,7 +104,7 @@ async def test_bytes_that_nobody_asked_for_close_an_idle_connection() -> None:
     async with connected(and_more) as (connection, owner):
         call = connection.ask(b"GET", ASK)
         await call.head()
-        assert owner.told == ["made", "idle"]
+        assert owner.told == ["idle"]
         sent.set()
         await until(lambda: "gone" in owner.told)
         assert not connection.open
@@ -142,7 +139,7 @@ async def test_a_body_streams_no_faster_than_it_is_read() -> None:
         connection.visit(LATER)  # a client's slowness is not the upstream's
         assert connection.open
         assert len(await rest(call)) == size
-        assert owner.told == ["made", "idle"]
+        assert owner.told == ["idle"]
 
 
 async def test_an_answer_that_is_complete_but_unread_frees_the_connection() -> None:
@@ -457,4 +454,4 @@ async def test_both_ways_at_once() -> None:
             assert await call.read() == piece
         call.end([])
         assert await call.read() == b""
-        assert owner.told == ["made", "idle"]
+        assert owner.told == ["idle"]
