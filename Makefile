@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NODE := tests/integration/node
 
-.PHONY: demo test soak lint types check bench conformance clean
+.PHONY: demo test soak fuzz lint types check bench conformance clean
 
 demo: $(VENV)/.installed
 	@exec $(BIN)/tidegate demo
@@ -14,6 +14,10 @@ test: $(VENV)/.tests $(NODE)/node_modules
 
 soak: $(VENV)/.tests
 	SOAK=3000 $(BIN)/python -m pytest tests/integration/test_jitter.py
+
+# FUZZ_SECONDS for each of the four targets, 60 where nothing is said. What fails is kept in tests/corpus/found.
+fuzz: $(VENV)/.tests
+	$(BIN)/python -m pytest -m fuzz tests/fuzz
 
 lint: $(VENV)/.tests
 	$(BIN)/ruff check .

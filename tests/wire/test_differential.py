@@ -105,6 +105,45 @@ def test_header_lines_that_are_repeated_are_read_as_before(lines: list[bytes], h
     assert [one.head.bare_query for one in requests] == [one.head.bare_query for one in parsed]
 
 
+@st.composite
+def repeated(draw: st.DrawFn) -> tuple[bytes, bytes]:
+    """A whole request, and one whose head is nearly the same: another line, something more or less between lines."""
+    first = draw(st.sampled_from(REMEMBERED))
+    line, _, lines = first.partition(b"\r\n")
+    second = draw(st.sampled_from([line, *LINES])) + b"\r\n" + lines
+    breaks = [at for at in range(len(second)) if second[at : at + 2] == b"\r\n"]
+    at = draw(st.sampled_from(breaks)) + draw(st.sampled_from([0, 2, 2, -1]))
+    piece = draw(st.sampled_from([b"", b"", *PIECES]) | st.binary(max_size=2))
+    return first, second[:at] + piece + second[at + draw(st.sampled_from([0, 0, 1, 2])) :] + draw(
+        st.sampled_from(TAILS)
+    )
+
+
+def _alone(data: bytes) -> bool:
+    """Whether it is one whole request that another one may follow."""
+    requests, refusal = ours(data, [len(data)])
+    return refusal is None and len(requests) == 1 and requests[0].ended and requests[0].head.keep_alive
+
+
+REMEMBERED = [
+    data
+    for seed in [*SEEDS, *(b"GET /first HTTP/1.1" + headers for headers in HEADERS)]
+    if _alone(data := seed.replace(b"Connection: close\r\n", b""))
+]
+TAILS = [b"", b"hello", b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n", b"\r\n"]
+
+
+@given(repeated())
+def test_a_head_that_is_nearly_repeated_is_read_as_on_a_new_connection(pair: tuple[bytes, bytes]) -> None:
+    first, second = pair
+    alone, alone_refusal = ours(second, [len(second) or 1])
+    both, both_refusal = ours(first + second, [len(first), len(second) or 1])
+    assert (told(both[1:]), both_refusal) == (told(alone), alone_refusal)
+    for one, other in zip(both[1:], alone, strict=True):
+        for part in ("bare_query", "headers", "keep_alive", "expects_continue", "length", "upgrade", "version"):
+            assert getattr(one.head, part) == getattr(other.head, part)
+
+
 def by_h11(data: bytes) -> tuple[bytes, Headers, bytes] | None:
     """Method, headers and body of the first request; None when h11 refuses it, or waits for more."""
     server = h11.Connection(h11.SERVER, max_incomplete_event_size=1_000_000)

@@ -367,22 +367,27 @@ def until_close(said: Said) -> Said:
     return said[: kinds.index(CLOSE) + 1] if CLOSE in kinds else said
 
 
-@pytest.mark.parametrize("window", [0, 12])
-@given(data=st.data())
-def test_as_websockets_reads_it(window: int, data: st.DataObject) -> None:
-    stream = data.draw(streams(pieces | compressed_pieces if window else pieces))
-    ours, code = read_by_us(stream, data.draw(st.integers(1, 50)), window)
+def as_websockets_reads_it(stream: bytes, step: int, window: int) -> None:
+    ours, code = read_by_us(stream, step, window)
     theirs, their_code = read_by_websockets(stream, window)
     theirs = until_close(theirs)
+    if their_code == 1009:  # it counts control frames as parts of the message around, and what is still compressed
+        both = min(len(ours), len(theirs)) if code == 1007 else len(theirs)
+        assert theirs[:both] == ours[:both]
+        return
     if code == 1007:
         assert ours == theirs[: len(ours)]
-        return
-    if their_code == 1009:  # it counts control frames as parts of the message that they come between
-        assert theirs == ours[: len(theirs)]
         return
     assert ours == theirs
     if CLOSE not in dict(ours):  # what follows a close frame is nobody's concern
         assert code or not their_code  # we may know sooner, and of two mistakes name the other
+
+
+@pytest.mark.parametrize("window", [0, 12])
+@given(data=st.data())
+def test_as_websockets_reads_it(window: int, data: st.DataObject) -> None:
+    stream = data.draw(streams(pieces | compressed_pieces if window else pieces))
+    as_websockets_reads_it(stream, data.draw(st.integers(1, 50)), window)
 
 
 @pytest.mark.parametrize("window", [0, 12])
