@@ -6,7 +6,7 @@ are told together with those of single values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from gateway.config.certificates import tls_files_load
 from gateway.config.model import Admin, AuthKeys, BrokerKeys, Limits, LiveKeys, Section, TransportKeys
@@ -28,6 +28,7 @@ def check(tree: Tree, model: Model) -> list[Problem]:
     live = ((path, value["live"]) for path, value in routes(tree) if "live" in value)
     for path, value in live:
         found += _one_plugin((*path, "live"), value, model.sources, "source", LiveKeys)
+        found += _items_are_there((*path, "live"), mapping(value), model.sources)
     for name, value in mapping(tree.value.get("auth")).items():
         found += _one_plugin(("auth", name), value, model.authenticators, "authenticator", AuthKeys)
     broker = tree.value.get("broker", {})
@@ -48,6 +49,18 @@ def _one_plugin(path: Path, value: Value, plugins: Kind, what: str, keys: type[S
         yield (*path, name), f"a second {what}: {named[0]} is already here, and there can be only one"
     for name in named:
         yield from _loads(path, name, plugins)
+
+
+def _items_are_there(path: Path, live: Mapping[str, Value], sources: Kind) -> Iterator[Finding]:
+    """Options of a source that are about a list with keys."""
+    if "items" in live:
+        return
+    for name in live.keys() & sources.options.keys():
+        for key in sorted(mapping(live[name]).keys() & sources.options[name].of_items):
+            yield (
+                (*path, name, key),
+                f"{key} is about a list: say with items beside {name} where it is and what its key is",
+            )
 
 
 def _loads(path: Path, name: str, plugins: Kind) -> Iterator[Finding]:

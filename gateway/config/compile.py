@@ -191,6 +191,7 @@ def _items(items: Items) -> settings.Items:
         key=tuple(items.key),
         ignore=tuple(items.ignore),
         order=items.order,
+        deleted=items.deleted,
         delete_after=items.delete_after,
         max_delete_ratio=items.max_delete_ratio,
     )

@@ -184,6 +184,8 @@ class Items(Section):
     """paths in an item whose change is no change, as in seen_at, prices.*.at or /meta/seen_at"""
     order: bool | None = None
     """true: item events tell of the order; false: another order is no change"""
+    deleted: Expression | None = None
+    """JMESPath of an item: what it is true of is not an item, but says that the one of its key was deleted"""
     delete_after: Annotated[int, Field(ge=1, le=1000)] = 1
     """complete answers in a row that lack an item before it counts as deleted"""
     max_delete_ratio: Percent = 0.5

@@ -13,12 +13,13 @@ from typing import NamedTuple
 import msgspec
 
 from gateway.core import keyed
-from gateway.core.deletes import NONE, Absences, settle
+from gateway.core.deletes import NONE, Absences, Scope, settle
 from gateway.core.diff import diff
 from gateway.core.equal import same_but
 from gateway.core.event import Change, Json
 from gateway.core.merge import merge_patch
 from gateway.core.settings import Items, LiveSettings
+from gateway.core.tombstones import part, without
 
 # A patch that costs more of a snapshot's bytes than this isn't worth its client's work, nor the log's memory.
 PATCH_SHARE = 0.6
@@ -45,15 +46,16 @@ def first_state(new: Json, items: Items | None) -> Step:
     """The state that a channel begins with. Raises ValueError when there should be items and `new` is not a list."""
     if items is None:
         return Step(Change(document=new))
-    return Step(Change(document=new), irregular=keyed.irregular(keyed.identify(_listed(new, items), items.key)))
+    listed, _ = part(_listed(new, items), items)
+    return Step(Change(document=listed), irregular=keyed.irregular(keyed.identify(listed, items.key)))
 
 
 def change_between(
-    old: Json, new: Json, live: LiveSettings, absences: Absences = NONE, *, complete: bool = True
+    old: Json, new: Json, live: LiveSettings, absences: Absences = NONE, *, scope: Scope = "whole"
 ) -> Step:
     """The step from `old` to `new`, both after selection.
 
-    What is absent from an answer that is not `complete` was not deleted. Raises ValueError when there should be
+    What is absent from an answer that is not `whole` was not deleted. Raises ValueError when there should be
     items and `new` is not a list.
     """
     if live.items is None:
@@ -61,7 +63,7 @@ def change_between(
     listed = _listed(new, live.items)
     if not isinstance(old, list):
         return first_state(new, live.items)
-    return _list_change(old, listed, live.items, absences, complete=complete)
+    return _list_change(old, listed, live.items, absences, scope)
 
 
 def _listed(new: Json, items: Items) -> list[Json]:
@@ -85,19 +87,22 @@ def _document_change(old: Json, new: Json, live: LiveSettings) -> Change | None:
     )
 
 
-def _list_change(old: list[Json], new: list[Json], items: Items, absences: Absences, *, complete: bool) -> Step:
-    before, after = keyed.identify(old, items.key), keyed.identify(new, items.key)
-    settled = settle(before, after, items, absences, complete=complete)
+def _list_change(old: list[Json], new: list[Json], items: Items, absences: Absences, scope: Scope) -> Step:
+    before = keyed.identify(old, items.key)
+    listed, gone = part(new, items)
+    after = keyed.identify(listed, items.key)
+    settled = settle(without(before, gone), after, items, absences.but(gone), scope)
     irregular = keyed.irregular(after)
-    comparison = None if settled.doubt else keyed.compare(before, settled.items, items)
+    comparison = keyed.compare(before, settled.items, items)
     if comparison is None:
         return Step(None, settled.absences, irregular, settled.doubt)
     document = list(comparison.merged.values())
     if comparison.anonymous:  # no event can tell of it, so everyone gets the state
-        return Step(Change(document=document), settled.absences, irregular)
+        return Step(Change(document=document), settled.absences, irregular, settled.doubt)
     operations = keyed.patch(before, comparison)
     patch = operations if len(_encode(operations)) <= PATCH_SHARE * _size(document) else None
-    return Step(Change(document=document, patch=patch, items=comparison.changes), settled.absences, irregular)
+    change = Change(document=document, patch=patch, items=comparison.changes)
+    return Step(change, settled.absences, irregular, settled.doubt)
 
 
 def _size(document: Json) -> float:

@@ -8,9 +8,9 @@ it has been repeated. Pure: `Absences` is all that is remembered from one answer
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from gateway.core.event import Json
 from gateway.core.keyed import Anonymous, Identified
@@ -22,6 +22,10 @@ FEW = 10
 # So many answers in a row that lack most of the list are the truth: a failure inside the backend that makes answers
 # short without an error rarely lasts longer than a few polls, and an emptied list must not stay full for ever.
 INSISTENT = 3
+
+
+Scope = Literal["whole", "part", "changes"]
+"""What an answer holds: the whole list, a part of it, in its order, or items that have changed, in any order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,14 @@ class Absences:
         """Whether the same answer once more may lead to deletions."""
         return bool(self.counts) or self.suspect > 0
 
+    def but(self, seen: Collection[Hashable]) -> Absences:
+        """Without those of items that are accounted for."""
+        if not self.counts or not seen:
+            return self
+        return Absences(
+            {identity: count for identity, count in self.counts.items() if identity not in seen}, self.suspect
+        )
+
 
 NONE = Absences()
 
@@ -48,14 +60,15 @@ class Settled(NamedTuple):
     doubt: str = ""
 
 
-def settle(old: Identified, new: Identified, items: Items, past: Absences, *, complete: bool) -> Settled:
+def settle(old: Identified, new: Identified, items: Items, past: Absences, scope: Scope) -> Settled:
     """What becomes of the items of `old` that `new` does not have."""
+    if scope == "changes":  # the rest stays, in its place, and what is new comes last
+        return Settled({**old, **new}, past.but(new))
     if old.keys() <= new.keys():
         return Settled(new, NONE)
     absent = [identity for identity in old if identity not in new]
-    if not complete:
-        counts = {identity: count for identity, count in past.counts.items() if identity not in new}
-        return Settled(_keep(old, new, absent), Absences(counts, past.suspect))
+    if scope == "part":
+        return Settled(_keep(old, new, absent), past.but(new))
     news = sum(identity not in past.counts for identity in absent)  # the others were believed to be absent before
     suspicious = news >= FEW and news > items.max_delete_ratio * len(old)
     if suspicious and past.suspect + 1 < INSISTENT:

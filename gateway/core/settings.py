@@ -142,13 +142,15 @@ class Items:
 
     `order` true: item events tell of it; false: it means nothing; None: only states and patches follow it.
     An item is deleted once it is absent from `delete_after` complete answers in a row; when more than
-    `max_delete_ratio` of a list is gone at once, the answer is doubted.
+    `max_delete_ratio` of a list is gone at once, the answer is doubted. What `deleted` (JMESPath) is true of is no
+    item, but says that the one of its key is gone.
     """
 
     at: str | None = None
     key: tuple[str, ...] = ("id",)
     ignore: tuple[str, ...] = ()
     order: bool | None = None
+    deleted: str | None = None
     delete_after: int = 1
     max_delete_ratio: float = 0.5
 

@@ -14,7 +14,7 @@ from functools import partial
 
 from gateway.core.change import Step, change_between, first_state
 from gateway.core.codes import RESTART
-from gateway.core.deletes import NONE, Absences
+from gateway.core.deletes import NONE, Absences, Scope
 from gateway.core.event import Json
 from gateway.core.pace import backoff
 from gateway.core.select import select
@@ -52,8 +52,24 @@ class ChannelPublisher:
     def has_state(self) -> bool:
         return self.channel.log.has_state
 
+    @property
+    def unsettled(self) -> bool:
+        return self.absences.open
+
+    def items(self, document: Json) -> list[Json]:
+        items = self.channel.settings.items
+        listed = document if items is None else select(document, items)
+        if not isinstance(listed, list):
+            raise ValueError("there is no list where `items` says")
+        return listed
+
     async def state(self, document: Json, *, more: Sequence[Json] = (), complete: bool = True) -> bool:
-        return await self._take(partial(self._compare, document, more, complete=complete))
+        return await self._take(partial(self._compare, document, more, "whole" if complete else "part"))
+
+    async def changes(self, document: Json, *, more: Sequence[Json] = ()) -> bool:
+        if not self.has_state or self.channel.settings.items is None:
+            raise ValueError("it tells of changes, and there are no `items` that could have changed")
+        return await self._take(partial(self._compare, document, more, "changes"))
 
     async def confirm(self) -> bool:
         return self.again is not None and await self._take(self.again)
@@ -73,7 +89,7 @@ class ChannelPublisher:
         await self.broker.publish(self.channel.name, step.change)
         return True
 
-    def _compare(self, document: Json, more: Sequence[Json], *, complete: bool) -> Step:
+    def _compare(self, document: Json, more: Sequence[Json], scope: Scope) -> Step:
         log, live = self.channel.log, self.channel.settings
         if live.items is not None:
             document = select(document, live.items)
@@ -83,13 +99,14 @@ class ChannelPublisher:
             raise ValueError("it comes in pages, and the route has no `items`")
         if not log.has_state:
             return first_state(document, live.items)
-        return change_between(log.document, document, live, self.absences, complete=complete)
+        return change_between(log.document, document, live, self.absences, scope=scope)
 
     def _report(self, step: Step) -> None:
         """Tell subscribers of an answer that is not believed, and the operator when `items.key` does not tell apart."""
         if step.doubt or self.doubt:
             self.stats.doubted += bool(step.doubt)
-            self.doubt = step.doubt
+            # an answer that holds but a part neither repeats what was doubted nor refutes it
+            self.doubt = step.doubt or (self.doubt if step.absences.suspect else "")
             self.status(Status(state="ok"))
         if step.irregular:
             if not self.stats.irregular:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -37,7 +37,12 @@ def _written_defaults(schema: JsonDict, model: type[BaseModel]) -> None:
 
 
 class Options(BaseModel):
-    """Base of every configuration model: unknown keys are errors, values cannot be changed, nothing is coerced."""
+    """Base of every configuration model: unknown keys are errors, values cannot be changed, nothing is coerced.
+
+    `of_items` are the keys of a source that mean nothing without the route's `items`.
+    """
+
+    of_items: ClassVar[frozenset[str]] = frozenset()
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, json_schema_extra=_written_defaults

@@ -13,7 +13,9 @@ from gateway.core.voices import Voices
 from gateway.plugin.upstream import Upstream
 
 PollResult = Literal["changed", "unchanged", "not_modified", "error", "refused"]
-Incident = Literal["validator_distrusted", "page_elsewhere", "pages_cut_off", "unshared"]
+Incident = Literal[
+    "validator_distrusted", "page_elsewhere", "pages_cut_off", "unshared", "since_missing", "since_refused"
+]
 
 
 class Refused(Exception):
@@ -94,6 +96,9 @@ class Publisher(Protocol):
     def has_state(self) -> bool:
         """Whether the channel has a document (it may be kept from an earlier run of this source)."""
 
+    def items(self, document: Json) -> list[Json]:
+        """The items of an answer, from where the route's `items` say; raises ValueError as `state` does."""
+
     async def state(self, document: Json, *, more: Sequence[Json] = (), complete: bool = True) -> bool:
         """The resource's state now. The runtime selects, compares, and publishes what changed; says if any did.
 
@@ -101,6 +106,17 @@ class Publisher(Protocol):
         What is absent from a list that is not `complete` (a page is missing, say) counts as not looked at.
         Raises ValueError when the document is not what the route's `items` promise; nothing is published. The
         reason is fit for clients: it holds nothing of the document.
+        """
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether items were absent whose deletion waits for further complete answers."""
+
+    async def changes(self, document: Json, *, more: Sequence[Json] = ()) -> bool:
+        """What has changed of the list since the last `state`, some of which may be known: says if any was news.
+
+        Items there are new or other than they were, those that `items.deleted` is true of are gone, and the rest is
+        as it was. `more` and ValueError are those of `state`, which must have been published before.
         """
 
     async def confirm(self) -> bool:

@@ -209,7 +209,7 @@ def test_deletions_wait_until_they_are_believed() -> None:
 
 
 def test_incomplete_answers_delete_nothing() -> None:
-    step = change_between(rows(1, 2), rows(3), live(Items()), complete=False)
+    step = change_between(rows(1, 2), rows(3), live(Items()), scope="part")
     assert step.change is not None
     assert [(item.type, item.data["key"]) for item in step.change.items] == [("created", 3)]
     assert step.change.document == rows(1, 2, 3)

@@ -23,7 +23,7 @@ class Watch:
 
     def answer(self, *ids: Json, complete: bool = True) -> list[Json]:
         old, new = identify(self.kept, self.items.key), identify([{"id": id_} for id_ in ids], self.items.key)
-        settled = settle(old, new, self.items, self.absences, complete=complete)
+        settled = settle(old, new, self.items, self.absences, "whole" if complete else "part")
         self.kept = list(settled.items.values())
         self.absences, self.doubt = settled.absences, settled.doubt
         return [item["id"] if isinstance(item, dict) else item for item in self.kept]

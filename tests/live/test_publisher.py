@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.core.change import Step
-from gateway.core.deletes import INSISTENT
+from gateway.core.deletes import INSISTENT, Scope
 from gateway.core.event import Json
 from gateway.live.publisher import ChannelPublisher
 from gateway.plugin import Publisher, Status
@@ -78,11 +78,11 @@ async def test_a_document_that_takes_long_to_compare_leaves_the_loop(
     threads: list[bool] = []
     compare = ChannelPublisher._compare
 
-    def slowly(self: ChannelPublisher, document: Json, more: Sequence[Json], *, complete: bool) -> Step:
+    def slowly(self: ChannelPublisher, document: Json, more: Sequence[Json], scope: Scope) -> Step:
         threads.append(threading.current_thread() is threading.main_thread())
         if threads[-1]:
             scene.clock.advance(1)
-        return compare(self, document, more, complete=complete)
+        return compare(self, document, more, scope)
 
     monkeypatch.setattr(ChannelPublisher, "_compare", slowly)
     done = asyncio.Event()
@@ -176,3 +176,56 @@ async def test_pages_must_be_lists(scene: Scene) -> None:
     await scene.open()
     await scene.source.do(publish)
     assert said == ["one of its pages has no list where `items` says"]
+
+
+async def test_changes_are_items_of_the_list_that_stays(scene: Scene) -> None:
+    said: list[object] = []
+
+    async def changes(publish: Publisher) -> None:
+        said.append(await publish.changes([{"id": 2, "n": 5}, {"id": 9}], more=[[{"id": 1}]]))
+        said.append(await publish.changes([{"id": 9}]))
+
+    await scene.open()
+    await scene.state([{"id": 1}, {"id": 2}, {"id": 3}])
+    await scene.source.do(changes)
+    assert said == [True, False]
+    late = await scene.open()
+    snapshot = json.loads(late.writer.take().splitlines()[1])
+    assert snapshot["data"] == [{"id": 1}, {"id": 2, "n": 5}, {"id": 3}, {"id": 9}]
+
+
+async def test_changes_of_nothing_are_no_state(scene: Scene) -> None:
+    errors: list[str] = []
+
+    async def changes(publish: Publisher) -> None:
+        try:
+            await publish.changes([{"id": 2}])
+        except ValueError as error:
+            errors.append(str(error))
+
+    await scene.open()
+    await scene.source.do(changes)
+    assert errors == ["it tells of changes, and there are no `items` that could have changed"]
+
+
+async def test_changes_settle_no_doubt_and_count_no_absence(scene: Scene) -> None:
+    unsettled: list[bool] = []
+
+    async def changes(publish: Publisher) -> None:
+        unsettled.append(publish.unsettled)
+        await publish.changes([{"id": 100}])
+        unsettled.append(publish.unsettled)
+        assert not await publish.confirm()
+
+    client = await scene.open()
+    await scene.state([{"id": number} for number in range(20)])
+    await scene.state([])
+    client.writer.take()
+    for _ in range(INSISTENT):
+        await scene.source.do(changes)
+    assert unsettled == [True] * 2 * INSISTENT
+    assert b"deleted" not in (told := client.writer.take())
+    assert b"status" not in told, "what was doubted still is"
+    for _ in range(INSISTENT - 1):
+        await scene.state([{"id": 100}])
+    assert client.writer.take().count(b'"type": "deleted"') == 20

@@ -46,6 +46,7 @@ class PollSource:
             clock=context.clock,
             format=fmt,
             pages=options.pages,
+            since=options.since,
             shared=Shared(options.share_by, self._forwarded, self._part) if not options.share_private else None,
             max_body=options.max_body,
             conditional=options.conditional,

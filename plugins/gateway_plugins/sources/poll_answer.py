@@ -32,6 +32,11 @@ class Failed(Exception):
         self.status = status
         self.retry_after = wait
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the backend says that the request itself was wrong."""
+        return self.status is not None and 400 <= self.status < 500 and self.status not in (408, 429)
+
 
 class Validators(NamedTuple):
     """What the backend says this state is to be known by: ETag and Last-Modified exactly as they came."""

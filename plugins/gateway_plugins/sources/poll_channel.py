@@ -30,8 +30,9 @@ from gateway_plugins.sources.poll_answer import Failed, Reading, Validators, is_
 from gateway_plugins.sources.poll_formats import Format
 from gateway_plugins.sources.poll_hints import NONE, hints_of, unshared
 from gateway_plugins.sources.poll_memory import Memory
-from gateway_plugins.sources.poll_options import Conditional, Pages
+from gateway_plugins.sources.poll_options import Conditional, Pages, Since
 from gateway_plugins.sources.poll_pages import Elsewhere, next_page
+from gateway_plugins.sources.poll_since import Progress, position
 from gateway_plugins.sources.poll_tempo import Pace, Tempo
 
 # Parsing this much takes about 2 ms, as long as an event loop should be kept from its clients.
@@ -58,6 +59,7 @@ class Tools:
     clock: Clock
     format: Format
     pages: Pages | None
+    since: Since | None
     shared: Shared | None
     max_body: int
     conditional: Conditional
@@ -84,6 +86,7 @@ class Gathered(NamedTuple):
     fresh: bool
     complete: bool
     validators: Validators
+    headers: tuple[tuple[bytes, bytes], ...]
 
 
 class PolledChannel:
@@ -97,6 +100,8 @@ class PolledChannel:
         self._headers = [*target.headers, _PLAIN]
         self._tempo = Tempo(pace, target.phase)
         self._memory = Memory(tools.conditional.max_304, tools.conditional.ttl, trusted=tools.conditional.etag)
+        self._progress = Progress(tools.since)
+        self._asked = b""
         self._hints = NONE
         self._known_ok = False
 
@@ -138,20 +143,42 @@ class PolledChannel:
         return Again(pause, self._hold(hints.exhausted))
 
     async def _look(self, now: float) -> PollResult:
+        changes = self._changes(now)
         conditions = self._memory.conditions(now)
         try:
             async with self._tools.deadline():
                 gathered = await self._ask(conditions)
         except TimeoutError:
             raise Failed(_UNREACHED["upstream_timeout"]) from None
+        except Failed as failure:
+            if changes and failure.is_refusal and self._progress.lose():
+                self._publish.met("since_refused")
+            raise
+        news = False
         if gathered is None:
             self._memory.not_modified()
-            return "changed" if await self._publish.confirm() else "not_modified"
-        return "changed" if await self._take(gathered, now) else "unchanged"
+        else:
+            news = await self._take(gathered, now, changes=changes)
+        if not changes:
+            self._progress.read_whole(now)
+            if gathered is None or not gathered.fresh:
+                news = await self._publish.confirm()
+        return "changed" if news else "not_modified" if gathered is None else "unchanged"
+
+    def _changes(self, now: float) -> bool:
+        """Decide what to ask for; says whether it is changes alone."""
+        whole = self._target.target
+        changes = None
+        if self._publish.has_state and not self._publish.unsettled:
+            changes = self._progress.changes(whole, now)
+        asked = changes or self._progress.whole(whole)
+        if asked != self._asked:
+            self._asked, self._memory = asked, self._memory.anew()
+        return changes is not None
 
     async def _ask(self, conditions: Headers) -> Gathered | None:
-        """The whole state as the backend tells it; None when it is not modified."""
-        answer = await self._fetch(self._target.target, conditions)
+        """The state, or what has changed of it, as the backend tells it; None when it is not modified."""
+        answer = await self._fetch(self._asked, conditions)
         has_state, date = self._publish.has_state, self._clock.time()
         good = judge(answer, conditional=bool(conditions), has_state=has_state, now=date)
         self._hints = hints_of(answer.headers, date)
@@ -166,11 +193,12 @@ class PolledChannel:
             fresh=reading.fresh,
             complete=answer.status != 206,
             validators=validators_of(answer.headers),
+            headers=answer.headers,
         )
 
     async def _gather(self, pages: Pages, answer: Answer) -> Gathered:
         """All pages of a list, of which `answer` is the first."""
-        first, target, digest = answer, self._target.target, sha256()
+        first, target, digest = answer, self._asked, sha256()
         asked, documents, size = {target}, list[Json](), 0
         while True:
             reading = await self._read(answer, None)
@@ -200,6 +228,7 @@ class PolledChannel:
             fresh=digest.digest() != self._memory.digest,
             complete=complete,
             validators=validators_of(first.headers) if known and complete else Validators(),
+            headers=first.headers,
         )
 
     async def _fetch(self, target: bytes, conditions: Headers) -> Answer:
@@ -222,17 +251,34 @@ class PolledChannel:
                 "set share_private if they are the same for all of them, else remove share_by"
             )
 
-    async def _take(self, gathered: Gathered, now: float) -> bool:
-        """Publish the state that an answer brings; says whether it is another than before."""
-        changed, (document, *more) = False, gathered.documents
+    async def _take(self, gathered: Gathered, now: float, *, changes: bool) -> bool:
+        """Publish what an answer brings; says whether that is news."""
+        changed, publish, (document, *more) = False, self._publish, gathered.documents
         if gathered.fresh:
             try:
-                changed = await self._publish.state(document, more=more, complete=gathered.complete)
+                if changes:
+                    changed = await publish.changes(document, more=more)
+                else:
+                    changed = await publish.state(document, more=more, complete=gathered.complete)
+                self._move(gathered, changes=changes)
             except ValueError as error:
                 raise Failed(f"the backend's answer does not fit the route: {error}") from None
         if self._memory.whole(gathered.digest, gathered.validators, now, changed=changed):
-            self._publish.met("validator_distrusted")
-        return changed or (not gathered.fresh and await self._publish.confirm())
+            publish.met("validator_distrusted")
+        return changed
+
+    def _move(self, gathered: Gathered, *, changes: bool) -> None:
+        """What the answer told is published: go on from where it ends."""
+        since = self._tools.since
+        if since is None:
+            return
+        if not gathered.complete:  # what it lacks would never be asked for again
+            self._progress.lose()
+            return
+        items = [item for document in gathered.documents for item in self._publish.items(document)]
+        found = position(since, gathered.documents, items, gathered.headers, self._clock.time())
+        if not self._progress.move(found, changes=changes):
+            self._publish.met("since_missing")
 
     async def _read(self, answer: Answer, known: bytes | None) -> Reading:
         tools = self._tools

@@ -33,6 +33,10 @@ class Memory:
         trust = "trusted" if self._trusted else "distrusted"
         return f"<Memory {trust}, not modified {self._not_modified} times>"
 
+    def anew(self) -> Memory:
+        """The memory for another URL: validators and bodies are of one alone, but distrust stays."""
+        return Memory(self._most, self._ttl, trusted=self._trusted)
+
     def conditions(self, now: float) -> Headers:
         """The conditions of the next poll; none when it is time for the whole state."""
         if self._not_modified >= self._most or now - self._whole_at >= self._ttl:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from typing import Annotated
+from typing import Annotated, Literal
 
 import jmespath
 from jmespath.exceptions import JMESPathError
@@ -41,6 +41,9 @@ _USUAL = ("authorization", "cookie")
 # Of an interval that adapts: as quick as a person notices, as slow as still feels alive.
 _QUICK, _SLOW = 1.0, 60.0
 
+# A transaction gets its time when it begins, and is seen when it ends; few take longer than so many seconds.
+_LATE = 30.0
+
 
 def _header_name(name: str) -> str:
     if not _TOKEN.fullmatch(name):
@@ -62,6 +65,15 @@ def _expression(value: str) -> str:
         jmespath.compile(value)
     except JMESPathError:
         raise ValueError("expected a JMESPath expression, as in meta.next") from None
+    return value
+
+
+def _origin(value: str) -> str:
+    kind, _, argument = value.partition(":")
+    if kind in ("max", "last") and argument:
+        _expression(argument)
+    elif not (value == "last_success" or (kind == "header" and _TOKEN.fullmatch(argument))):
+        raise ValueError("expected max:updated_at, last:meta.cursor, header:ETag or last_success")
     return value
 
 
@@ -204,6 +216,46 @@ class Pages(Options):
         return {"anyOf": [{"const": "link"}, handler(core)]}
 
 
+class Since(Options):
+    """After a whole read, polls ask only for what has changed since."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    param: Parameter
+    """the parameter, as updated_after"""
+    origin: Annotated[str, AfterValidator(_origin), Field(alias="from")]
+    """what it says: max: and a JMESPath of an item, last: and one of the answer, header: and a name, or last_success"""
+    format: Literal["rfc3339", "unix", "unix_ms", "raw"] | None = None
+    """how it is written, here and there; with max and last_success rfc3339, else raw: as it came"""
+    overlap: Duration | None = None
+    """asked for so much earlier, for what came late; 30s for times"""
+    initial: Annotated[str, Field(pattern=r"^.{1,1000}$")] | None = None
+    """the parameter's value when the whole is read; without it there is none"""
+    full_every: Time = 300.0
+    """the whole is read again after so long, to see what changes did not tell"""
+
+    @model_validator(mode="after")
+    def _times(self) -> Since:
+        if self.written == "raw" and self.origin == "last_success":
+            raise ValueError("last_success is a time: format is rfc3339, unix or unix_ms")
+        if self.written == "raw" and self.overlap:
+            raise ValueError("overlap needs times: a format other than raw")
+        return self
+
+    @property
+    def way(self) -> tuple[str, str]:
+        kind, _, argument = self.origin.partition(":")
+        return kind, argument
+
+    @property
+    def written(self) -> str:
+        return self.format or ("rfc3339" if self.way[0] in ("max", "last_success") else "raw")
+
+    @property
+    def margin(self) -> float:
+        return (0.0 if self.written == "raw" else _LATE) if self.overlap is None else self.overlap
+
+
 class Basic(Options):
     """A user name and a password (RFC 7617)."""
 
@@ -279,6 +331,7 @@ class PollOptions(Options):
     """Asks the backend for the resource at an interval, while somebody follows it."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
+    of_items = frozenset({"pages", "since"})
 
     interval: Interval = Interval.model_validate("5s")
     """from the start of one poll to the start of the next: a duration, or a range in which it adapts"""
@@ -298,6 +351,8 @@ class PollOptions(Options):
     """what the answers are written in"""
     pages: Pages | None = None
     """the answer is a list that comes in pages, which are joined before anything is compared; needs `items`"""
+    since: Since | None = None
+    """after a whole read, ask only for what has changed since; needs `items`"""
     max_body: Annotated[Size, AfterValidator(_body_size)] = 5 * 1024**2
     """an answer that is bigger counts as a failure; pages beyond this, all together, as not read"""
     tolerate: Annotated[int, Field(ge=0, le=1000)] = 2

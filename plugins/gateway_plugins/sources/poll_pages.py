@@ -37,20 +37,20 @@ def next_page(pages: Pages, target: bytes, answer: Answer, document: Json, numbe
         if count == 0 or (pages.size is not None and count < pages.size):
             return None
         if pages.page is not None:
-            return _with(target, pages.page, str(pages.first + number))
-        return _with(target, pages.offset or "", str((pages.size or count) * number))
+            return with_parameter(target, pages.page, str(pages.first + number))
+        return with_parameter(target, pages.offset or "", str((pages.size or count) * number))
     found = _named(pages, answer, document)
     if found is None:
         return None
     if pages.cursor is not None:
-        return _with(target, pages.cursor, found)
+        return with_parameter(target, pages.cursor, found)
     return _at(target, found)
 
 
 def _named(pages: Pages, answer: Answer, document: Json) -> str | None:
     """What the backend says the next page is: a URL, or a cursor."""
     if pages.field is not None:
-        return _text(_search(pages.field, document))
+        return _text(search(pages.field, document))
     wanted = (pages.header or "link").encode()
     values = [value.decode("latin-1") for name, value in answer.headers if name.lower() == wanted]
     if pages.header is not None:
@@ -75,7 +75,7 @@ def _at(target: bytes, url: str) -> bytes | None:
     return None if query == own or not query else path + b"?" + query
 
 
-def _with(target: bytes, parameter: str, value: str) -> bytes:
+def with_parameter(target: bytes, parameter: str, value: str) -> bytes:
     """The target with one parameter set."""
     path, _, query = target.partition(b"?")
     kept = [part for part in query.split(b"&") if part and part.partition(b"=")[0] != parameter.encode()]
@@ -83,11 +83,11 @@ def _with(target: bytes, parameter: str, value: str) -> bytes:
 
 
 def _count(pages: Pages, document: Json) -> int:
-    items = _search(pages.at, document) if pages.at is not None else document
+    items = search(pages.at, document) if pages.at is not None else document
     return len(items) if isinstance(items, list) else 0
 
 
-def _search(expression: str, document: Json) -> Json:
+def search(expression: str, document: Json) -> Json:
     try:
         found: Json = jmespath.search(expression, document)
     except (JMESPathError, RecursionError, TypeError, ValueError, OverflowError):

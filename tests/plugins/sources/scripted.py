@@ -89,6 +89,8 @@ class Channel:
     refuses: str = ""
     confirmed: int = 0
     confirming: bool = False
+    unsettled: bool = False
+    changed: list[Json] = field(default_factory=list)
 
     async def confirm(self) -> bool:
         self.confirmed += 1
@@ -102,6 +104,17 @@ class Channel:
         self.has_state = True
         self.documents.append(document)
         return changed
+
+    def items(self, document: Json) -> list[Json]:
+        listed = document["data"] if isinstance(document, dict) else document
+        assert isinstance(listed, list)
+        return listed
+
+    async def changes(self, document: Json, *, more: Sequence[Json] = ()) -> bool:
+        if self.refuses:
+            raise ValueError(self.refuses)
+        self.changed.append([item for page in (document, *more) for item in self.items(page)])
+        return bool(self.changed[-1])
 
     def status(self, status: Status) -> None:
         if status.state != (self.told[-1].state if self.told else "ok"):

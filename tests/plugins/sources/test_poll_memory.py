@@ -96,3 +96,16 @@ def test_validators_that_the_operator_distrusts_are_never_sent() -> None:
     memory = Memory(20, 600.0, trusted=False)
     assert not memory.whole(b"1", WEAK, 0.0, changed=True)
     assert memory.conditions(1.0) == []
+
+
+def test_another_url_has_validators_of_its_own_and_distrust_stays() -> None:
+    memory = Memory(20, 600)
+    memory.whole(b"1", Validators(b'"1"'), 0, changed=True)
+    other = memory.anew()
+    assert (other.digest, other.conditions(0)) == (None, [])
+    other.whole(b"2", Validators(b'"2"'), 0, changed=True)
+    assert other.conditions(1) == [(b"if-none-match", b'"2"')]
+    other.whole(b"3", Validators(b'"2"'), 0, changed=True)
+    caught = other.anew()
+    caught.whole(b"4", Validators(b'"4"'), 0, changed=True)
+    assert caught.conditions(1) == []
