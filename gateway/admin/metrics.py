@@ -272,6 +272,12 @@ def _sources(routes: dict[Labels, RouteStats]) -> Iterator[Metric]:
         ("route", "type"),
         _each(routes, lambda route: route.events),
     )
+    yield _counter(
+        "tidegate_events_conflated",
+        "Events that were not sent because a later one took their place (conflate).",
+        ROUTE,
+        _one(routes, lambda route: route.conflated),
+    )
     yield _gauge(
         "tidegate_channels",
         "Channels that are being followed.",

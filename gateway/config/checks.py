@@ -123,6 +123,27 @@ def _lists_are_no_objects(tree: Tree) -> Iterator[Finding]:
             yield (*path, "live", "ignore"), "with items, what to ignore stands in items.ignore, as paths in an item"
 
 
+def _conflation_is_by_item(tree: Tree) -> Iterator[Finding]:
+    for path, route in routes(tree):
+        live = mapping(route.get("live"))
+        key = mapping(live.get("conflate")).get("key")
+        items = live.get("items")
+        if key is None:
+            continue
+        if items is None:
+            yield (*path, "live", "conflate", "key"), "without items the document is conflated as a whole: remove key"
+        elif _names(key) != _names(mapping(items).get("key", "id")):
+            known = ", ".join(map(str, _names(mapping(items).get("key", "id"))))
+            yield (
+                (*path, "live", "conflate", "key"),
+                f"items are told apart by items.key ({known}), and conflated by the same: remove key",
+            )
+
+
+def _names(key: Value) -> list[Value]:
+    return key if isinstance(key, list) else [key]
+
+
 def _frames_fit_messages(tree: Tree) -> Iterator[Finding]:
     limits = mapping(tree.value.get("limits"))
     message = limits.get("message", format_size(Limits().message))
@@ -233,6 +254,7 @@ _CHECKS: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     _live_routes_allow_get,
     _item_mode_has_items,
     _lists_are_no_objects,
+    _conflation_is_by_item,
     refreshes_reach_live_routes,
     recordings_follow_live_routes,
     _frames_fit_messages,

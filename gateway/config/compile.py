@@ -52,7 +52,10 @@ def _complete_tls(tls: ListenerTls | None) -> ListenerTls | None:
 
 def _complete_live(live: LiveKeys) -> LiveKeys:
     modes = live.modes or (["items"] if live.items else []) + ["patch", "snapshot", "notify"]
-    return live.model_copy(update={"modes": modes})
+    conflate = live.conflate
+    if conflate is not None and live.items is not None:
+        conflate = conflate.model_copy(update={"key": conflate.key or live.items.key})
+    return live.model_copy(update={"modes": modes, "conflate": conflate})
 
 
 def _complete_pool(pool: Pool) -> Pool:
@@ -178,6 +181,7 @@ def _live(live: LiveKeys) -> settings.LiveSettings:
         modes=tuple(live.modes or ()),
         log=settings.LogLimits(**dict(live.log)),
         slow=live.slow,
+        conflate=live.conflate.every if live.conflate else None,
         linger=live.linger,
         heartbeat=live.heartbeat,
         origins=tuple(live.origins),

@@ -201,6 +201,13 @@ class LogLimits(Section):
     """how long they are kept"""
 
 
+class Conflate(Section):
+    every: Annotated[Duration, at_least("10ms")] = 0.2
+    """the time in which only the last change of each item, or of the document, is sent"""
+    key: Texts | None = None
+    """what identifies an item: that of items, which is the default"""
+
+
 class LiveKeys(Section):
     """The channel's own keys; exactly one other key names the source plugin."""
 
@@ -214,6 +221,8 @@ class LiveKeys(Section):
     """what is kept for clients that come back"""
     slow: SlowPolicy = "snapshot"
     """for a client that falls behind the log: the whole state, the end, or a gap event"""
+    conflate: Conflate | None = None
+    """of changes that come in quick succession only the last is sent"""
     linger: Duration = 30.0
     """how long the source goes on after the last client has gone"""
     heartbeat: Annotated[Duration, at_least("1s")] = 25.0

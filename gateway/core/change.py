@@ -66,6 +66,17 @@ def change_between(
     return _list_change(old, listed, live.items, absences, scope)
 
 
+def net_change(old: Json, new: Json, live: LiveSettings) -> Change | None:
+    """The one change between two states of a channel, both of them believed: what several steps come to."""
+    if live.items is None:
+        return _document_change(old, new, live)
+    if not isinstance(old, list) or not isinstance(new, list):
+        return Change(document=new)
+    before = keyed.identify(old, live.items.key)
+    comparison = keyed.compare(before, keyed.identify(new, live.items.key), live.items)
+    return None if comparison is None else _told(before, comparison)
+
+
 def _listed(new: Json, items: Items) -> list[Json]:
     if not isinstance(new, list):
         raise ValueError(f"there is no list at {items.at!r}" if items.at else "the answer is not a list")
@@ -94,15 +105,17 @@ def _list_change(old: list[Json], new: list[Json], items: Items, absences: Absen
     settled = settle(without(before, gone), after, items, absences.but(gone), scope)
     irregular = keyed.irregular(after)
     comparison = keyed.compare(before, settled.items, items)
-    if comparison is None:
-        return Step(None, settled.absences, irregular, settled.doubt)
+    change = None if comparison is None else _told(before, comparison)
+    return Step(change, settled.absences, irregular, settled.doubt)
+
+
+def _told(before: keyed.Identified, comparison: keyed.Comparison) -> Change:
     document = list(comparison.merged.values())
     if comparison.anonymous:  # no event can tell of it, so everyone gets the state
-        return Step(Change(document=document), settled.absences, irregular, settled.doubt)
+        return Change(document=document)
     operations = keyed.patch(before, comparison)
     patch = operations if len(_encode(operations)) <= PATCH_SHARE * _size(document) else None
-    change = Change(document=document, patch=patch, items=comparison.changes)
-    return Step(change, settled.absences, irregular, settled.doubt)
+    return Change(document=document, patch=patch, items=comparison.changes)
 
 
 def _size(document: Json) -> float:

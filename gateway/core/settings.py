@@ -177,7 +177,11 @@ class AuthSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSettings:
-    """What makes a route live; `ignore` are paths that don't count as change in answers without `items`."""
+    """What makes a route live.
+
+    `ignore` are paths that don't count as change in answers without `items`; `conflate` is the time in which only the
+    last change of an item, or of the document, is sent (None: every change is).
+    """
 
     source: PluginUse
     items: Items | None = None
@@ -185,6 +189,7 @@ class LiveSettings:
     modes: tuple[Mode, ...] = ("patch", "snapshot", "notify")
     log: LogLimits = field(default_factory=LogLimits)
     slow: SlowPolicy = "snapshot"
+    conflate: float | None = None
     linger: float = 30.0
     heartbeat: float = 25.0
     origins: tuple[str, ...] = ()

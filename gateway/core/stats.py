@@ -140,6 +140,7 @@ class RouteStats:
     doubted: int = 0  # answers that were not believed
     irregular: int = 0  # items without a key of their own, in every state that was compared
     events: Counts = field(default_factory=_counts)  # by event type
+    conflated: int = 0  # events that were not sent because later ones took their place
     channels: int = 0
     failing: int = 0  # of these, channels whose source fails
     session: SessionStats = field(default_factory=SessionStats)

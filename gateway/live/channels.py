@@ -22,6 +22,7 @@ from gateway.core.voices import Voice, Voices
 from gateway.errors import ClientError
 from gateway.live.channel import Channel
 from gateway.live.looks import Looking, Looks
+from gateway.live.outlet import Outlet
 from gateway.live.publisher import ChannelPublisher, follow
 from gateway.live.supervisor import Supervisor
 from gateway.plugin import AnySource, Broker, Clock, Share, Source, Target, Upstream, WatchingSource
@@ -54,6 +55,7 @@ class _Running:
     place: tuple[str, str]
     who: bytes
     stop: Callable[[], object]
+    outlet: Outlet
     looking: Looking | None
     idle_since: float | None = None
     next_heartbeat: float = field(default=0.0)
@@ -162,7 +164,7 @@ class Channels:
         channel = Channel(name, live.route.name, live.settings, stats, self._clock)
         channel.voices = Voices() if share.alone is not None else None
         channel.begin(self._broker.attach(name, channel.deliver))
-        publisher = ChannelPublisher(channel, self._broker, stats, self._clock)
+        publisher = ChannelPublisher(channel, self._broker, stats, self._clock, self._supervisor)
         phase = (int.from_bytes(sha256(name.encode()).digest()[:4], "big") + 1) / 2**32
         followed = Target(
             target=target, headers=share.headers, upstream=live.upstream, phase=phase, voices=channel.voices
@@ -196,10 +198,10 @@ class Channels:
             ended = partial(self._forget, channel.name, channel)
             lane = self._looks.lane(live.upstream.name, live.polls)
             looking = self._looks.start(lane, watch, publisher, ended)
-            return _Running(channel, place, who, partial(self._looks.stop, looking), looking)
+            return _Running(channel, place, who, partial(self._looks.stop, looking), publisher.outlet, looking)
         work = self._run(source, target, publisher)
         task = self._supervisor.start(work, f"source of route {live.route.name}")
-        return _Running(channel, place, who, task.cancel, None)
+        return _Running(channel, place, who, task.cancel, publisher.outlet, None)
 
     async def _run(self, source: Source, target: Target, publisher: ChannelPublisher) -> None:
         await follow(source, target, publisher)
@@ -217,6 +219,7 @@ class Channels:
             if not self._followed[running.who]:
                 del self._followed[running.who]
             running.stop()
+            running.outlet.close()
             self._broker.detach(name)
             channel.forget()
 

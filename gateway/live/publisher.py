@@ -6,10 +6,9 @@ again after growing pauses; its subscribers keep their data meanwhile.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from gateway.core.change import Step, change_between, first_state
@@ -20,6 +19,9 @@ from gateway.core.pace import backoff
 from gateway.core.select import select
 from gateway.core.stats import RouteStats
 from gateway.live.channel import Channel
+from gateway.live.effort import Effort
+from gateway.live.outlet import Outlet
+from gateway.live.supervisor import Supervisor
 from gateway.plugin import Broker, Clock, Incident, PollResult, Refused, Source, Status, Target, Unshared
 
 _log = logging.getLogger("tidegate.live")
@@ -28,13 +30,9 @@ _log = logging.getLogger("tidegate.live")
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 
 
-# A comparison that took longer than this is made in a thread the next time: the loop has others to serve.
-_TOO_LONG = 0.005
-
-
 @dataclass(slots=True)
 class ChannelPublisher:
-    """The `Publisher` of one channel; `heavy` once its documents are too big to be compared on the loop.
+    """The `Publisher` of one channel. With a `supervisor` its changes are conflated where the route says so.
 
     While deletions wait to be confirmed, `again` takes the same answer once more.
     """
@@ -43,10 +41,16 @@ class ChannelPublisher:
     broker: Broker
     stats: RouteStats
     clock: Clock
-    heavy: bool = False
+    supervisor: Supervisor | None = None
     absences: Absences = NONE
     doubt: str = ""
     again: Callable[[], Step] | None = None
+    effort: Effort = field(init=False)
+    outlet: Outlet = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.effort = Effort(self.clock)
+        self.outlet = Outlet(self.channel, self.broker, self.clock, self.effort, self.supervisor)
 
     @property
     def has_state(self) -> bool:
@@ -75,19 +79,15 @@ class ChannelPublisher:
         return self.again is not None and await self._take(self.again)
 
     async def _take(self, compare: Callable[[], Step]) -> bool:
-        if self.heavy:
-            step = await asyncio.to_thread(compare)
-        else:
-            started = self.clock.monotonic()
-            step = compare()
-            self.heavy = self.clock.monotonic() - started > _TOO_LONG
-        self.absences = step.absences
-        self.again = compare if step.absences.open else None
-        self._report(step)
-        if step.change is None:
-            return False
-        await self.broker.publish(self.channel.name, step.change)
-        return True
+        async with self.outlet.turn:
+            step = await self.effort.make(compare)
+            self.absences = step.absences
+            self.again = compare if step.absences.open else None
+            self._report(step)
+            if step.change is None:
+                return False
+            await self.outlet.send(step.change)
+            return True
 
     def _compare(self, document: Json, more: Sequence[Json], scope: Scope) -> Step:
         log, live = self.channel.log, self.channel.settings
@@ -99,7 +99,7 @@ class ChannelPublisher:
             raise ValueError("it comes in pages, and the route has no `items`")
         if not log.has_state:
             return first_state(document, live.items)
-        return change_between(log.document, document, live, self.absences, scope=scope)
+        return change_between(self.outlet.document, document, live, self.absences, scope=scope)
 
     def _report(self, step: Step) -> None:
         """Tell subscribers of an answer that is not believed, and the operator when `items.key` does not tell apart."""
@@ -121,7 +121,7 @@ class ChannelPublisher:
     def status(self, status: Status) -> None:
         if self.doubt and status.state == "ok":
             status = Status(state="suspect", reason=self.doubt)
-        self.channel.tell(status)
+        self.outlet.tell(status)
 
     def polled(self, result: PollResult, seconds: float) -> None:
         self.stats.polls[result] += 1

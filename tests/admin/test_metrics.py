@@ -59,7 +59,7 @@ def busy() -> Stats:
     route.polls["changed"] = 59
     route.poll_seconds.observe(0.3)
     route.refreshes["asked"] = 113
-    route.doubted, route.irregular = 107, 109
+    route.doubted, route.irregular, route.conflated = 107, 109, 131
     route.events["created"] = 61
     route.channels = 67
     upstream = stats.upstreams["shop"]
@@ -98,6 +98,7 @@ def test_every_number_is_shown_where_it_belongs() -> None:
         ("source_doubted_answers_total", route, 107),
         ("source_irregular_items_total", route, 109),
         ("events_total", {**route, "type": "created"}, 61),
+        ("events_conflated_total", route, 131),
         ("channels", route, 67),
         ("upstream_requests_total", {**upstream, "status": "304"}, 71),
         ("upstream_failures_total", {**upstream, "reason": "upstream_timeout"}, 73),
