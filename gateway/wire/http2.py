@@ -1,7 +1,7 @@
 """One connection of HTTP/2: Hypercorn's protocol, corrected, and WebSockets in it that are our own.
 
-A late frame for a stream that has ended harms nobody, a response that breaks off resets its stream, and frames that
-are too long are not collected.
+A late frame for a stream that has ended harms nobody, a response that breaks off resets its stream, frames that are too
+long are not collected, and a client that takes nothing of a response holds neither memory nor an upstream for long.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hypercorn.events import Closed
 from hypercorn.events import Event as TransportEvent
 from hypercorn.protocol.events import EndBody, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.h2 import H2Protocol, StreamBuffer
+from hypercorn.protocol.h2 import BUFFER_HIGH_WATER, BUFFER_LOW_WATER, BufferCompleteError, H2Protocol, StreamBuffer
 from priority.priority import DuplicateStreamError, MissingStreamError
 
 from gateway.core.asgi import Headers
@@ -51,6 +51,31 @@ class _Lane:
             self.transport.ended()
         elif isinstance(event, StreamClosed):
             self.transport.lost(ConnectionResetError("the stream was reset"))
+
+
+class Outbox(StreamBuffer):
+    """What waits of a response. Hypercorn's lets more in whenever little goes out, so also when nothing can."""
+
+    age = 0  # visits since there was little of it
+
+    async def push(self, data: bytes) -> None:
+        if self._complete:
+            raise BufferCompleteError
+        self.buffer += data
+        await self._is_empty.clear()
+        if len(self.buffer) >= BUFFER_HIGH_WATER:
+            await self._paused.clear()
+            await self._paused.wait()
+
+    async def pop(self, max_length: int) -> bytes:
+        data = bytes(self.buffer[:max_length])
+        del self.buffer[:max_length]
+        if data and len(self.buffer) < BUFFER_LOW_WATER:
+            self.age = 0
+            await self._paused.set()
+        if not self.buffer:
+            await self._is_empty.set()
+        return data
 
 
 class Http2Protocol(H2Protocol):
@@ -112,6 +137,8 @@ class Http2Protocol(H2Protocol):
         fields = [(bytes(name), bytes(value)) for name, value in request.headers]
         if (b":method", b"CONNECT") not in fields:
             await super()._create_stream(request)
+            if request.stream_id in self.stream_buffers:  # nothing is in it: the application has yet to be called
+                self.stream_buffers[request.stream_id] = Outbox(self.context.event_class)
             return
         stream = request.stream_id
         self.stream_buffers[stream] = StreamBuffer(self.context.event_class)
@@ -131,6 +158,24 @@ class Http2Protocol(H2Protocol):
                 lane.transport.sent()
             else:
                 lane.transport.finished()
+
+    def visit(self, patience: int) -> int:
+        """Time goes by: give up responses that the client takes nothing of for so many visits; how many there were."""
+        late = 0
+        for stream, buffer in self.stream_buffers.items():
+            if isinstance(buffer, Outbox) and buffer.buffer:
+                buffer.age += 1
+                if buffer.age == patience + 1:
+                    late += 1
+                    self.task_group.spawn(self._give_up, stream)
+        return late
+
+    async def _give_up(self, stream: int) -> None:
+        with contextlib.suppress(ProtocolError):
+            self.connection.reset_stream(stream, ErrorCodes.CANCEL)
+        await self._flush()
+        await self._close_stream(stream)
+        self._ready(stream)  # the sending task takes its buffer away
 
     def _lane(self, stream: int) -> _Lane | None:
         found: object = self.streams.get(stream)

@@ -138,6 +138,7 @@ class _Http2Connection(asyncio.StreamReaderProtocol):
         super().__init__(reader, loop=listener.loop)
         self.ends = ends
         self.closing = False
+        self.protocol: Http2Protocol | None = None
         self._listener = listener
         self._wire = transport
         self._reader = reader
@@ -172,6 +173,10 @@ class _Http2Connection(asyncio.StreamReaderProtocol):
         self._listener.left(self._wire)
 
     def visit(self) -> None:
+        listener = self._listener
+        if self.protocol is not None and (late := self.protocol.visit(listener.patience.stall)):
+            listener.stats.refused["stalled"] += late
+            log.debug("gave up %d responses that the client takes nothing of", late)
         waiting = self._wire.get_write_buffer_size()
         due = waiting == self._waiting and (waiting > 0 or self.closing)
         self._age = self._age + 1 if due else 0
@@ -205,6 +210,7 @@ class _Server(TCPServer):
                     self.protocol_send,
                 )  # fmt: skip
                 protocol.take = self.take
+                self.connection.protocol = protocol
                 self.protocol = protocol  # type: ignore[assignment]  # Hypercorn wraps it to tell versions apart
                 await protocol.initiate()
                 await self.idle_task.restart(group, self._idle_timeout)

@@ -17,6 +17,7 @@ from hyperframe.frame import DataFrame
 
 from gateway.core.asgi import App, Receive, Scope, Send
 from gateway.core.settings import Limits
+from gateway.wire import sweep
 from gateway.wire.frames import split
 from tests.wire.wired import Running, frame, serving, soon
 
@@ -350,3 +351,64 @@ async def test_a_client_that_does_not_read_is_not_read_either() -> None:
         http.credits = True
         http.http.acknowledge_received_data(got, 1)
         await http.until(lambda: http.frames(1).count((BINARY, b"x" * 10_000)) == sent)
+
+
+class Torrent:
+    """An application whose response does not end, and what becomes of it."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.left = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        async def pour() -> None:
+            while True:
+                await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+                self.sent += 65536
+
+        async with asyncio.TaskGroup() as group:
+            pouring = group.create_task(pour())
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            self.left += 1
+            pouring.cancel()
+
+
+GET = [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "x")]
+
+
+async def narrow(http: Peer, *streams: int) -> None:
+    """Ask, and take nothing of the answers."""
+    http.http.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0})
+    http.credits = False
+    for stream in streams:
+        http.http.send_headers(stream, GET, end_stream=True)
+    await http.until(lambda: http.status.keys() >= {*streams})
+
+
+async def test_a_client_without_a_window_costs_no_memory() -> None:
+    torrent = Torrent()
+    async with serving(torrent) as running, peer(running) as http:
+        await narrow(http, 1, 3)
+        for crumbs in range(10, 60, 10):
+            http.http.increment_flow_control_window(10, 1)
+            await http.until(lambda crumbs=crumbs: len(http.data.get(1, b"")) == crumbs)
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert torrent.sent == 0  # the first piece of each is above the mark, and waits
+
+
+async def test_a_client_that_takes_nothing_of_a_response_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "TICK", 0.01)
+    monkeypatch.setattr(sweep, "EXCHANGE_PERIOD", 0.02)
+    torrent = Torrent()
+    async with serving(torrent, limits=Limits(stall_time=0.1)) as running, peer(running) as http:
+        await narrow(http, 1, 3)
+        await http.until(lambda: http.reset == {1: ErrorCodes.CANCEL, 3: ErrorCodes.CANCEL})
+        await soon(lambda: torrent.left == 2)
+        assert running.stats.refused["stalled"] == 2
+        http.http.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 65535})
+        http.http.send_headers(5, GET, end_stream=True)
+        await http.until(lambda: len(http.data.get(5, b"")) > 60_000)  # the connection is none the worse
