@@ -74,6 +74,22 @@ def kinto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sites.Site]:
         yield site
 
 
+@pytest.fixture
+def kinto_pages(kinto: sites.Site) -> sites.Site:
+    return sites.in_pages(kinto)
+
+
+@pytest.fixture
+def kinto_since(kinto: sites.Site) -> sites.Site:
+    return sites.since_modified(kinto)
+
+
+@pytest.fixture(scope="module")
+def pouchdb_changes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sites.Site]:
+    with sites.pouchdb_changes(tmp_path_factory.mktemp("pouchdb-changes")) as site:
+        yield site
+
+
 @pytest.fixture(scope="module")
 def pouchdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sites.Site]:
     with sites.pouchdb(tmp_path_factory.mktemp("pouchdb")) as site:

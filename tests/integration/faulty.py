@@ -14,7 +14,10 @@ _VALIDATORS = {"etag", "last-modified"}
 
 @dataclass(slots=True)
 class Faulty:
-    """Passes requests on to `target`; `rate` of the reads fail, `validators` says whether those come through."""
+    """Passes requests on to `target`; `rate` of the reads fail, `validators` says whether those come through.
+
+    `read` are the targets of the reads.
+    """
 
     target: int
     rate: float = 0.0
@@ -22,6 +25,7 @@ class Faulty:
     chance: random.Random = field(default_factory=lambda: random.Random(5))
     port: int = 0
     failed: int = 0
+    read: list[str] = field(default_factory=list)
     _server: asyncio.Server | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -56,6 +60,8 @@ class Faulty:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = head.split("\r\n")[:-2]
         method, target, _ = first.split(" ")
+        if method == "GET":
+            self.read.append(target)
         headers = dict(line.split(": ", 1) for line in lines)
         length = next((int(value) for name, value in headers.items() if name.lower() == "content-length"), 0)
         answer = await client.request(method, target, headers=headers, content=await reader.readexactly(length))

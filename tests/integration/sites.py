@@ -8,7 +8,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -44,7 +44,10 @@ SHIRT = {"name": "Tan", "stock": 7}
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A running backend; `path` is where its list is, `first` one of its shirts."""
+    """A running backend; `path` is where its list is, `first` one of its shirts.
+
+    Clients follow the list with `query`; `everything` is the URL of all that is in it, `poll` what polls are told.
+    """
 
     process: Process
     port: int
@@ -52,6 +55,13 @@ class Site:
     items: str
     first: str
     login: list[str] = field(default_factory=list)
+    query: str = ""
+    everything: str = ""
+    poll: str = ""
+
+    @property
+    def whole(self) -> str:
+        return self.everything or self.path + self.query
 
     def config(self, port: int) -> str:
         return CONFIG.format(port=port, path=self.path, items=self.items)
@@ -111,18 +121,65 @@ def _fill_kinto(site: Site) -> None:
             assert client.put(f"{site.path}/{name}", json={"data": SHIRT}).status_code == 201
 
 
+def in_pages(site: Site) -> Site:
+    """Kinto's records, a few at a time."""
+    return replace(site, query="?_limit=7", everything=site.path, poll="pages: {header: Next-Page}")
+
+
+def since_modified(site: Site) -> Site:
+    """Kinto's records that have changed, with tombstones, a few at a time; the whole is read but once."""
+    since = 'since: {param: _since, from: "max:last_modified", format: raw, full_every: 1h}'
+    paged = in_pages(site)
+    return replace(paged, items=f"{site.items}, deleted: deleted", poll=f"{paged.poll}, {since}")
+
+
 @contextmanager
 def pouchdb(folder: Path) -> Iterator[Site]:
     """npm's pouchdb-server, CouchDB's API: documents with revisions, in a view over all of them."""
+    with _pouchdb(folder, {}) as (process, port):
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            _fill_pouchdb(client)
+        yield Site(process, port, "/shirts/_all_docs", "at: rows, key: id", "/shirts/first", query="?include_docs=true")
+
+
+@contextmanager
+def pouchdb_changes(folder: Path) -> Iterator[Site]:
+    """pouchdb-server's feed of changes, for whoever has logged in and has the cookie."""
+    ada = {"name": "ada", "password": "lovelace"}
+    with _pouchdb(folder, {"admins": {ada["name"]: ada["password"]}}) as (process, port):
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            login = client.post("/_session", json=ada)
+            assert login.status_code == 200
+            _fill_pouchdb(client)
+            members = {"names": [ada["name"]], "roles": []}
+            assert client.put("/shirts/_security", json={"admins": members, "members": members}).is_success
+        yield Site(
+            process,
+            port,
+            "/shirts/_changes",
+            "at: results, key: id, deleted: deleted",
+            "/shirts/first",
+            [f"Cookie: AuthSession={login.cookies['AuthSession']}"],
+            query="?include_docs=true",
+            poll='since: {param: since, from: "last:last_seq", full_every: 1h}',
+        )
+
+
+@contextmanager
+def _pouchdb(folder: Path, settings: dict[str, object]) -> Iterator[tuple[Process, int]]:
+    (folder / "config.json").write_text(json.dumps(settings))
     port = free_port()
     program = _module("pouchdb-server", "bin", "pouchdb-server")
-    process = Process([*program, "--in-memory", "--host", "127.0.0.1", "--port", str(port)], cwd=str(folder))
+    options = ["--in-memory", "--host", "127.0.0.1", "--port", str(port), "--config", "config.json"]
+    process = Process([*program, *options], cwd=str(folder))
     try:
         eventually(lambda: listens(port))
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-            assert client.put("/shirts").status_code == 201
-            for name in ("first", "second", "third"):
-                assert client.put(f"/shirts/{name}", json=SHIRT).status_code == 201
-        yield Site(process, port, "/shirts/_all_docs", "at: rows, key: id", "/shirts/first")
+        yield process, port
     finally:
         process.kill()
+
+
+def _fill_pouchdb(client: httpx.Client) -> None:
+    assert client.put("/shirts").status_code == 201
+    for name in ("first", "second", "third"):
+        assert client.put(f"/shirts/{name}", json=SHIRT).status_code == 201
