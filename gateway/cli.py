@@ -35,7 +35,7 @@ Exit codes:
   1    the configuration is wrong; starting again will not help
   2    wrong arguments
   3    could not start: an address in use, a port not permitted
-  4    healthcheck: not ready, or no answer; poll, probe: no answer
+  4    healthcheck: not ready, or no answer; poll, probe, tail: no answer, or a refusal
   5    demo: the shop ended by itself
   6    test: other events than expected
   70   a bug in Tidegate; its traceback is on stderr

@@ -1,4 +1,4 @@
-"""The commands to try things out with: explain, poll, probe, test. They print, and serve nobody."""
+"""The commands to try things out with: explain, poll, probe, tail, test. They print, and serve nobody."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import json
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from time import strftime
+from typing import TextIO, TypeVar
 
 import click
 
@@ -128,7 +131,71 @@ def test(file: str) -> None:
         sys.exit(UNEXPECTED)
 
 
-COMMANDS = (explain, poll, probe, test)
+@click.command()
+@click.argument("url")
+@click.option(
+    "--transport",
+    type=click.Choice(["websocket", "sse", "ndjson", "long_poll"]),
+    help="only this one; else a WebSocket, and what gets through where that does not",
+)
+@click.option("--mode", type=click.Choice(["items", "patch", "merge", "snapshot", "notify"]), help="as live.mode")
+@click.option("--since", metavar="ID", help="continue after this event")
+@click.option("--count", type=click.IntRange(1), help="end after this many events")
+@click.option("--raw", "as_json", is_flag=True, help="one JSON event a line, as it came")
+@_header
+@click.option(
+    "--headers",
+    "file",
+    type=click.File("r"),
+    help="a file of headers, one a line, - for standard input: other users of the machine see arguments",
+)
+def tail(  # noqa: PLR0913 - one for each option
+    url: str,
+    transport: str | None,
+    mode: str | None,
+    since: str | None,
+    count: int | None,
+    as_json: bool,
+    headers: tuple[str, ...],
+    file: TextIO | None,
+) -> None:
+    """Follow a live URL: print its events, come back when the line breaks. Ends with --count, or Ctrl-C.
+
+    Headers are also read from the environment: TIDEGATE_HEADERS, one a line.
+    """
+    from gateway.app import SystemClock
+    from gateway.commands.shown import pretty, raw
+    from gateway.commands.streams import TRANSPORTS
+    from gateway.commands.tail import FALLBACK, Followed, Refused, events, followed_url
+
+    lines = [*os.environ.get("TIDEGATE_HEADERS", "").splitlines(), *(file or ())]
+    given = [*(line for line in lines if line.strip()), *headers]
+    followed = Followed(
+        url=_said(lambda: followed_url(url)),
+        headers=list(_headers(tuple(given))),
+        since=since,
+        mode=mode,
+        transports=(transport,) if transport else FALLBACK,
+    )
+
+    async def follow() -> None:
+        left = count or sys.maxsize
+        warn = partial(click.echo, err=True)
+        async with aclosing(events(followed, TRANSPORTS, SystemClock(), warn)) as stream:
+            async for event in stream:
+                click.echo(raw(event) if as_json else pretty(event, strftime("%H:%M:%S")))
+                left -= 1
+                if not left:
+                    return
+
+    try:
+        asyncio.run(follow())
+    except Refused as error:
+        click.echo(f"tidegate: {error}", err=True)
+        sys.exit(NO_ANSWER)
+
+
+COMMANDS = (explain, poll, probe, tail, test)
 
 
 def _run(work: Coroutine[object, object, T]) -> T:
