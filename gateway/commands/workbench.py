@@ -1,4 +1,4 @@
-"""The commands to try things out with: explain, poll, probe, tail, test. They print, and serve nobody."""
+"""The commands to try things out with: asyncapi, explain, poll, probe, tail, test. They print, and serve nobody."""
 
 from __future__ import annotations
 
@@ -195,7 +195,24 @@ def tail(  # noqa: PLR0913 - one for each option
         sys.exit(NO_ANSWER)
 
 
-COMMANDS = (explain, poll, probe, tail, test)
+@click.command()
+@_file
+@click.option("--title", default="Live API", show_default=True, help="the document's title")
+@click.option(
+    "--server", "servers", multiple=True, metavar="URL", help="where clients find the gateway, if not where it listens"
+)
+def asyncapi(file: str, title: str, servers: tuple[str, ...]) -> None:
+    """Print an AsyncAPI 3 document of the live routes, as JSON."""
+    from gateway.commands.asyncapi import document
+    from gateway.commands.probe import upstream_settings
+    from gateway.config import load
+
+    for url in servers:
+        _said(lambda url=url: upstream_settings(url))  # type: ignore[misc]
+    click.echo(json.dumps(document(load(file, os.environ), title, servers), indent=2))
+
+
+COMMANDS = (asyncapi, explain, poll, probe, tail, test)
 
 
 def _run(work: Coroutine[object, object, T]) -> T:

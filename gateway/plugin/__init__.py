@@ -16,7 +16,7 @@ from gateway.core.pace import backoff, jittered, parse_retry_after, rest
 from gateway.core.position import Position
 from gateway.core.recent import Recent
 from gateway.errors import ClientError, UpstreamError
-from gateway.plugin.authenticator import Authenticator
+from gateway.plugin.authenticator import Authenticator, Described
 from gateway.plugin.broker import Broker, Deliver
 from gateway.plugin.codec import Codec
 from gateway.plugin.context import Clock, Context
@@ -68,6 +68,7 @@ __all__ = [
     "Connection",
     "Context",
     "Deliver",
+    "Described",
     "Disconnect",
     "Discoverable",
     "Duration",

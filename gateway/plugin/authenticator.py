@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
+from gateway.core.event import Json
 from gateway.core.http import Request
 from gateway.core.identity import Identity
 
@@ -34,3 +36,11 @@ class Authenticator(Protocol):
         Many calls run at once; each may be cancelled at any await. Work of more than a few milliseconds leaves the
         loop, and whatever is remembered of credentials is bounded and never the credentials themselves.
         """
+
+
+@runtime_checkable
+class Described(Protocol):
+    """Options of an authenticator that can say how clients show its credentials, for documents about the API."""
+
+    def schemes(self) -> Sequence[Mapping[str, Json]]:
+        """Security schemes of AsyncAPI 3, of which any will do; they hold nothing secret."""

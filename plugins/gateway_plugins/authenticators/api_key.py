@@ -59,6 +59,9 @@ class ApiKeyOptions(Options):
     header: Annotated[str, AfterValidator(_header_name)] = "X-Api-Key"
     keys_file: File
 
+    def schemes(self) -> tuple[dict[str, Json], ...]:
+        return ({"type": "httpApiKey", "in": "header", "name": self.header},)
+
     def mistakes(self) -> Iterator[str]:
         try:
             read_keys(self.keys_file)

@@ -88,6 +88,10 @@ class ForwardOptions(Options):
     timeout: Duration = 5.0
     max_body: Size = 64 * 1024
 
+    def schemes(self) -> tuple[dict[str, Json], ...]:
+        """What is forwarded: headers, of which the API may want any."""
+        return tuple({"type": "httpApiKey", "in": "header", "name": name} for name in self.credentials)
+
 
 class Forward:
     """The authenticator."""

@@ -67,6 +67,11 @@ class JwtOptions(Options):
             raise ValueError(wrong)
         return self
 
+    def schemes(self) -> tuple[dict[str, Json], ...]:
+        bearer: dict[str, Json] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+        cookie: dict[str, Json] = {"type": "httpApiKey", "in": "cookie", "name": self.cookie}
+        return (bearer, cookie) if self.cookie is not None else (bearer,)
+
 
 class JsonWebTokens:
     """The authenticator."""
