@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from importlib.util import find_spec
 
 from gateway.config.tree import Finding, Path, Tree, Value, listing, mapping
 from gateway.core.certificate import read_certificate
@@ -99,3 +100,25 @@ def _loads(path: Path, load: Callable[[], None]) -> Iterator[Finding]:
         yield path, f"cannot read this file: {error.strerror}"
     except ValueError as error:
         yield path, str(error)
+
+
+def http3_is_possible(tree: Tree) -> Iterator[Finding]:
+    """It needs an extra, TLS, and a listener where everything that the others can do is possible over UDP, too."""
+    for index, value in enumerate(listing(tree.value.get("listen"))):
+        listener = mapping(value)
+        if listener.get("http3") is not True:
+            continue
+        path: Path = ("listen", index, "http3")
+        if find_spec("aioquic") is None:
+            yield path, "HTTP/3 is an extra that is not installed: pip install 'tidegate[h3]'"
+        if "tls" not in listener:
+            yield path, "HTTP/3 needs tls beside it: there is none without"
+        keys = {*listener, *mapping(listener.get("tls"))}
+        yield from ((path, why) for key, why in _NOT_OVER_UDP if key in keys)
+
+
+_NOT_OVER_UDP = (
+    ("client_ca", "HTTP/3 asks no client for a certificate, so client_ca would be evaded: use another address"),
+    ("sni", "HTTP/3 has one certificate for everybody: put all names into it, or use another address"),
+    ("proxy_protocol", "HTTP/3 knows no PROXY protocol: clients would seem to be the proxy"),
+)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from gateway.config.certificates import tls_files_load
+from gateway.config.certificates import http3_is_possible, tls_files_load
 from gateway.config.model import Admin, AuthKeys, BrokerKeys, Limits, LiveKeys, Section, TransportKeys
 from gateway.config.nearest import did_you_mean, nearest
 from gateway.config.plugins import Kind, Model
@@ -262,5 +262,6 @@ _CHECKS: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     _pools_hold_their_idle,
     _addresses_differ,
     tls_files_load,
+    http3_is_possible,
     _nothing_is_empty,
 )

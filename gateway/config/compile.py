@@ -99,6 +99,7 @@ def _listen(listener: Listener, index: int, tree: Tree) -> settings.Listen:
         address=listener.address,
         proxy_protocol=tuple(listener.proxy_protocol),
         http2_websockets=bool(listener.http2_websockets),
+        http3=bool(listener.http3),
         tls=settings.ServerTls(
             cert=files.cert,
             key=files.key,

@@ -74,6 +74,9 @@ class Listener(Section):
     http2_websockets: bool | None = None
     """offers WebSockets within HTTP/2 connections (RFC 8441): fewer connections, more work for each message"""
 
+    http3: bool | None = None
+    """with tls: serves HTTP/3 too, on the UDP port of the same number; needs the extra tidegate[h3]"""
+
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: object) -> object:

@@ -51,6 +51,7 @@ class Listen:
     tls: ServerTls | None = None
     proxy_protocol: tuple[str, ...] = ()
     http2_websockets: bool = False
+    http3: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ from gateway.core.proxy_protocol import Told
 from gateway.wire.handshake import offered
 from gateway.wire.head import Head
 from gateway.wire.listener import Listener
-from gateway.wire.tls import extension
+from gateway.wire.tls import Extension, extension
 
 Address = tuple[str, int | None]
 
@@ -51,12 +51,19 @@ class Ends:
     __slots__ = ("client", "server", "tls")
 
     def __init__(self, transport: asyncio.BaseTransport, told: Told | None = None) -> None:
-        self.client = _address(transport.get_extra_info("peername"))
-        self.server = _address(transport.get_extra_info("sockname"))
+        self.client: Address | None = _address(transport.get_extra_info("peername"))
+        self.server: Address | None = _address(transport.get_extra_info("sockname"))
         if told is not None and told.client is not None:
             self.client, self.server = told.client, told.server
         tls = transport.get_extra_info("ssl_object")
-        self.tls = None if tls is None else extension(tls)
+        self.tls: Extension | None = None if tls is None else extension(tls)
+
+    @classmethod
+    def of(cls, client: Address, server: Address, tls: Extension) -> Ends:
+        """Those of a connection that has no transport of its own."""
+        ends = cls.__new__(cls)
+        ends.client, ends.server, ends.tls = client, server, tls
+        return ends
 
     @property
     def host(self) -> str | None:

@@ -238,7 +238,7 @@ class Exchange:
         keep = self.keep_alive and not (self.expects or connection.listener.closing)
         if final and not self.whole and not connection.may_discard():
             keep = False
-        end = b"\r\n"
+        end = connection.listener.end
         if fields.length >= 0:
             self._left = fields.length
         elif self._mute:
@@ -247,7 +247,7 @@ class Exchange:
             keep = False
         else:
             self._framing = chunk
-            end = b"transfer-encoding: chunked\r\n\r\n"
+            end = b"transfer-encoding: chunked\r\n" + end
         if not keep:
             end = b"connection: close\r\n" + end
         elif self._old:

@@ -88,7 +88,7 @@ class Head:
         if host is None:
             if self.keep_alive:
                 raise ClientError(400, "bad_host", "no Host header")
-        elif host not in _hosts and not _is_host(host):
+        elif host not in _hosts and not is_host(host):
             raise ClientError(400, "bad_host", "the Host header is not a host")
         if special:
             self._examine(special)
@@ -166,7 +166,7 @@ class Head:
     def _absolute(self, target: bytes) -> None:
         """RFC 9112 section 3.2.2: a server must accept it, and its authority replaces the Host header."""
         match = _ABSOLUTE.fullmatch(target)
-        if match is None or not _is_host(match[1]):
+        if match is None or not is_host(match[1]):
             raise ClientError(400, "bad_target", "the request target is neither a path nor an http URL")
         self.path = match[2] or (b"*" if self.method == "OPTIONS" and match[3] is None else b"/")
         self.query = match[3] or b""
@@ -183,7 +183,7 @@ def _plain(target: bytes) -> bool:
 _hosts: set[bytes] = set()
 
 
-def _is_host(host: bytes) -> bool:
+def is_host(host: bytes) -> bool:
     """Whether it is a host with or without a port; some that are, are remembered: a server has few names."""
     if _AUTHORITY.fullmatch(host) is None:
         return False

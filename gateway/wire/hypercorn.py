@@ -4,7 +4,7 @@ The only module that knows Hypercorn; `tests/wire/test_hypercorn.py` checks each
 changed: a connection survives a body that arrives after its response, a response that breaks off resets its
 stream, frames that are too long are not collected, WebSockets over HTTP/2 are our own and only offered where the
 listener says so (browsers would prefer them, and those over HTTP/1.1 are cheaper), closing waits for nobody, and no
-header is added but `date`.
+header is added but `date` and, where HTTP/3 is spoken, `alt-svc`.
 """
 
 from __future__ import annotations
@@ -235,7 +235,9 @@ class _Server(TCPServer):
 
 
 def _dated(listener: Listener, tls: Extension | None) -> AppWrapper:
-    """The application as Hypercorn calls it: told of TLS, and with a `date` where it gives none."""
+    """The application as Hypercorn calls it: told of TLS, with a `date` where it gives none, and told of HTTP/3."""
+
+    told = [(b"alt-svc", listener.http3)] if listener.http3 else []
 
     async def call(scope: Scope, receive: Receive, send: Send, *_: object) -> None:
         async def dated(message: Message) -> None:
@@ -243,6 +245,7 @@ def _dated(listener: Listener, tls: Extension | None) -> AppWrapper:
                 headers = list(message.get("headers", ()))
                 if not any(name.lower() == b"date" for name, _ in headers):
                     headers.append((b"date", listener.sweep.date[len(b"date: ") : -2]))
+                headers += told
                 message = {**message, "headers": headers}
             await send(message)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,8 @@ class Binding:
 class Listener:
     """`state` is the lifespan's, `http2` takes a transport and the bytes already read from it.
 
+    `http3` is the value of Alt-Svc where that is spoken, too, and `end` what ends the head of a response.
+
     `messages` and `bytes` are what one WebSocket may send: a second's worth at once, and one message besides.
 
     `turn` puts off small writes. `tasks` are the exchanges that run: a task is started here and here only, removes
@@ -67,16 +69,19 @@ class Listener:
     state: dict[str, object]
     tasks: set[asyncio.Task[None]]
     crowded: Trusted = field(default_factory=lambda: Trusted(()))
+    http3: bytes = b""
     open: int = 0
     closing: bool = False
+    end: bytes = field(init=False)
     turn: Turn = field(init=False)
     messages: Rate = field(init=False)
     bytes: Rate = field(init=False)
     patience: Patience = field(init=False)
     _crowd: Crowd = field(init=False)
-    _places: dict[asyncio.BaseTransport, str] = field(init=False)  # by what each is known to the crowd
+    _places: dict[Hashable, str] = field(init=False)  # by what each is known to the crowd
 
     def __post_init__(self) -> None:
+        self.end = b"alt-svc: " + self.http3 + b"\r\n\r\n" if self.http3 else b"\r\n"
         self.turn = Turn(self.loop)
         limits = self.limits
         self.messages = Rate(limits.messages_per_second, limits.messages_per_second + 1)
@@ -103,22 +108,22 @@ class Listener:
             return ClientError(429, "connections_per_ip", "too many connections from one address").with_headers(_SOON)
         return None
 
-    def arrived(self, transport: asyncio.BaseTransport, address: str | None) -> ClientError | None:
+    def arrived(self, connection: Hashable, address: str | None) -> ClientError | None:
         """Count a new connection, from an address unless it is a local one; why it may not stay."""
         error = self.room(address)
         self.stats.connections += 1
         self.stats.accepted += 1
         self.open += 1
         if address is not None:
-            self._places[transport] = address
+            self._places[connection] = address
             self._crowd.enter(address)
         return error
 
-    def left(self, transport: asyncio.BaseTransport) -> None:
+    def left(self, connection: Hashable) -> None:
         """Count a connection that is gone."""
         self.stats.connections -= 1
         self.open -= 1
-        address = self._places.pop(transport, None)
+        address = self._places.pop(connection, None)
         if address is not None:
             self._crowd.leave(address)
 

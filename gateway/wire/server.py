@@ -23,7 +23,7 @@ from gateway.wire.hypercorn import Http2, Life, settle
 from gateway.wire.listener import Binding, Listener, log
 from gateway.wire.proxied import Next, Proxied, join
 from gateway.wire.shake import Handshakes
-from gateway.wire.sockets import BACKLOG, allow_files, close_socket, open_socket, url
+from gateway.wire.sockets import BACKLOG, allow_files, alternative, close_socket, open_datagrams, open_socket, url
 from gateway.wire.sweep import Sweep
 from gateway.wire.tls import Certificates
 
@@ -83,6 +83,7 @@ class _Bound:
     config: Config
     certificates: Certificates | None
     sock: socket.socket
+    datagrams: socket.socket | None
     listener: Listener
 
 
@@ -100,6 +101,7 @@ class _Server:
         self._lives: list[Life] = []
         self._servers: list[asyncio.Server | Acceptor] = []
         self._beginnings: list[Handshakes | Proxied] = []
+        self._quic: list[asyncio.BaseTransport] = []
         self._look: asyncio.TimerHandle | None = None
 
     @property
@@ -110,6 +112,12 @@ class _Server:
         """Open its socket; nothing is accepted yet."""
         config = settle(self._limits, binding.listen)
         certificates = self._certificates(binding.listen)
+        sock = open_socket(binding.listen)
+        try:
+            datagrams = open_datagrams(sock, binding.listen) if binding.listen.http3 else None
+        except OSError:
+            close_socket(sock, binding.listen)
+            raise
         listener = Listener(
             app=binding.app,
             limits=self._limits,
@@ -122,10 +130,17 @@ class _Server:
             state=self._states.setdefault(id(binding.app), {}),
             tasks=self._tasks,
             crowded=binding.crowded,
+            http3=b"" if datagrams is None else alternative(datagrams),
         )
-        sock = open_socket(binding.listen)
         self._bound.append(
-            _Bound(binding=binding, config=config, certificates=certificates, sock=sock, listener=listener)
+            _Bound(
+                binding=binding,
+                config=config,
+                certificates=certificates,
+                sock=sock,
+                datagrams=datagrams,
+                listener=listener,
+            )
         )
 
     def _certificates(self, listen: Listen) -> Certificates | None:
@@ -150,6 +165,8 @@ class _Server:
                 self._servers.append(await self._accept(bound))
             else:
                 self._accept_raw(bound)
+            if bound.datagrams is not None:
+                self._quic.append(await self._open_quic(bound, bound.datagrams))
         self._look_at_files()
 
     async def _accept(self, bound: _Bound) -> asyncio.Server:
@@ -173,6 +190,19 @@ class _Server:
         acceptor = Acceptor(self._loop, bound.sock, take)
         acceptor.start()
         self._servers.append(acceptor)
+
+    async def _open_quic(self, bound: _Bound, sock: socket.socket) -> asyncio.BaseTransport:
+        from gateway.wire.quic import Quic  # an extra: installed where it is asked for, as `check` has seen
+
+        listen, certificates = bound.binding.listen, bound.certificates
+        assert listen.tls is not None
+        assert certificates is not None
+        try:
+            quic = Quic(bound.listener, certificates, listen.tls, self._stats.tls[listen.address])
+        except ValueError as error:
+            raise OSError(f"cannot use the certificate for {listen.address} over HTTP/3: {error}") from error
+        transport, _ = await self._loop.create_datagram_endpoint(lambda: quic, sock=sock)
+        return transport
 
     def _look_at_files(self) -> None:
         """Take certificates whose files have changed, now and then."""
@@ -216,8 +246,12 @@ class _Server:
         self._sweep.stop()
         if self._look is not None:
             self._look.cancel()
+        for transport in self._quic:
+            transport.close()
         for bound in self._bound:
             close_socket(bound.sock, bound.binding.listen)
+            if bound.datagrams is not None and not self._quic:
+                bound.datagrams.close()
 
     async def _cancel(self) -> None:
         for task in self._tasks:

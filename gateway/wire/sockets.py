@@ -17,6 +17,8 @@ except ImportError:  # Windows
 # A default of 100 drops connections in a reconnect storm, and each of them waits seconds before it tries again.
 BACKLOG = 4096
 
+_DATAGRAMS = 2 * 1024 * 1024
+
 _UNIX = "unix:"
 _MAX_PORT = 65535
 
@@ -37,6 +39,20 @@ def open_socket(listen: Listen) -> socket.socket:
         reason = getattr(error, "strerror", None) or str(error)
         number = getattr(error, "errno", None) or 0
         raise OSError(number, f"cannot listen on {listen.address}: {reason}") from error
+
+
+def open_datagrams(beside: socket.socket, listen: Listen) -> socket.socket:
+    """A bound UDP socket on the host and port of one for TCP; raises OSError that names the address."""
+    sock = socket.socket(beside.family, socket.SOCK_DGRAM)
+    try:
+        with contextlib.suppress(OSError):  # the system's default is some 150 packets, which one burst fills
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _DATAGRAMS)
+        sock.bind(beside.getsockname())
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise OSError(error.errno, f"cannot listen on {listen.address} for HTTP/3: {error.strerror}") from error
+    return sock
 
 
 def _bound(family: int, address: object) -> socket.socket:
@@ -104,3 +120,8 @@ def url(sock: socket.socket, scheme: str) -> str:
         return f"unix:{name}"
     host = f"[{name[0]}]" if ":" in name[0] else name[0]
     return f"{scheme}://{host}:{name[1]}"
+
+
+def alternative(sock: socket.socket) -> bytes:
+    """The value of Alt-Svc (RFC 7838) that says of HTTP/3 here; clients believe it for a day, as by default."""
+    return b'h3=":%d"; ma=86400' % sock.getsockname()[1]

@@ -79,6 +79,11 @@ class Certificates:
         self.context = _context(tls)
         self.context.sni_callback = self._choose
 
+    @property
+    def default(self) -> Served:
+        """The certificate for everybody, as its files are now."""
+        return self._default
+
     def refresh(self) -> None:
         """Take files that have changed since; while those are wrong, everything stays as it is."""
         stamps = self._stamps()

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from gateway.config.certificates import tls_files_load
+from gateway.config import certificates
+from gateway.config.certificates import http3_is_possible, tls_files_load
 from gateway.config.tree import Tree, Value, show
 
 
@@ -116,3 +117,12 @@ def test_towards_clients(folder: Path, more: dict[str, Value], words: list[str])
 def test_no_tls_no_finding(folder: Path) -> None:
     value: dict[str, Value] = {"listen": ["a:1", {"address": "b:1"}], "upstreams": {"u": {"url": "http://a"}}}
     assert list(tls_files_load(Tree(file=str(folder / "c.yaml"), value=value))) == []
+
+
+def test_http3_without_its_extra(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    value: dict[str, Value] = {"listen": [{"address": "a", "http3": True, "tls": {}}, {"address": "b", "tls": {}}, "c"]}
+    tree = Tree(file=str(folder / "c.yaml"), value=value)
+    assert list(http3_is_possible(tree)) == []
+    monkeypatch.setattr(certificates, "find_spec", lambda _: None)
+    why = "HTTP/3 is an extra that is not installed: pip install 'tidegate[h3]'"
+    assert list(http3_is_possible(tree)) == [(("listen", 0, "http3"), why)]

@@ -19,6 +19,8 @@ _ON_BOTH = {
     "test_hypercorn.py",
     "test_accept.py",
     "test_shake.py",
+    "test_quic.py",
+    "test_quic_connection.py",
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.core.settings import Listen
 from gateway.wire import sockets
-from gateway.wire.sockets import allow_files, close_socket, open_socket, url
+from gateway.wire.sockets import allow_files, alternative, close_socket, open_datagrams, open_socket, url
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,10 @@ def test_files_are_allowed_for(
 def test_systems_without_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockets, "resource", None)
     allow_files(10)
+
+
+def test_datagrams_have_the_port_of_the_stream() -> None:
+    listen = Listen(address="127.0.0.1:0")
+    with open_socket(listen) as sock, open_datagrams(sock, listen) as datagrams:
+        assert datagrams.getsockname() == sock.getsockname()
+        assert alternative(datagrams) == b'h3=":%d"; ma=86400' % sock.getsockname()[1]

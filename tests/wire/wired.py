@@ -359,6 +359,7 @@ async def serving(  # noqa: PLR0913 - what a test may want to be otherwise
     count: int = 1,
     proxies: tuple[str, ...] = (),
     http2_websockets: bool = False,
+    http3: bool = False,
 ) -> AsyncIterator[Running]:
     """The application on `count` free ports of loopback, until the block ends; then nothing may be left."""
     stop, stats, log = asyncio.Event(), Stats(), Log()
@@ -366,7 +367,9 @@ async def serving(  # noqa: PLR0913 - what a test may want to be otherwise
     bindings = [
         Binding(
             app=app,
-            listen=Listen(address="127.0.0.1:0", tls=tls, proxy_protocol=proxies, http2_websockets=http2_websockets),
+            listen=Listen(
+                address="127.0.0.1:0", tls=tls, proxy_protocol=proxies, http2_websockets=http2_websockets, http3=http3
+            ),
             lifespan=lifespan and not index,
         )
         for index in range(count)
