@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from gateway.admin.accesslog import open_access_log
 from gateway.admin.app import admin_app
@@ -32,7 +32,7 @@ from gateway.core.headers import own
 from gateway.core.http import IDENTITY, header
 from gateway.core.problem import problem
 from gateway.core.route import Match, Miss, RouteTable
-from gateway.core.settings import Gateway, PluginUse, Pool, Route, Timeouts, UpstreamSettings
+from gateway.core.settings import Gateway, PluginUse, Route
 from gateway.core.stats import Stats
 from gateway.core.trust import Trusted, believe
 from gateway.errors import ClientError
@@ -47,7 +47,7 @@ from gateway.plugin.registry import find
 from gateway.proxy.app import Proxy
 from gateway.proxy.tunnel import Tunnels
 from gateway.wire.server import Binding, serve
-from gateway.wire.upstream import HttpUpstream
+from gateway.wire.upstream import HttpUpstream, outside
 from gateway.wire.writer import writer_for
 
 _log = logging.getLogger("tidegate.app")
@@ -291,17 +291,7 @@ class Application:
 
     def _upstream_at(self, url: str) -> HttpUpstream:
         """An upstream that a plugin's own configuration names by its URL."""
-        parts = urlsplit(url)
-        https = parts.scheme == "https"
-        settings = UpstreamSettings(
-            name=parts.netloc,
-            scheme="https" if https else "http",
-            host=parts.hostname or "",
-            port=parts.port or (443 if https else 80),
-            host_header="upstream",
-            timeouts=Timeouts(response=5.0),  # clients wait for it
-            pool=Pool(max=4, idle=1),
-        )
+        settings = outside(url)
         upstream = HttpUpstream(settings, self.stats.upstreams[settings.name])
         self._asked.append(upstream)
         return upstream

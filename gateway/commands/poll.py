@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 
 from gateway.commands.explain import asked_url
-from gateway.commands.rehearsal import Asked, Rehearsal, source_of
+from gateway.commands.rehearsal import Asked, Nowhere, Rehearsal, source_of
 from gateway.core.asgi import Header, Headers
 from gateway.core.event import Json
 from gateway.core.http import Answer
@@ -35,13 +35,13 @@ class ShownUpstream:
     def name(self) -> str:
         return self._upstream.name
 
-    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int) -> Answer:
+    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int, body: bytes = b"") -> Answer:
         self._say(f"> {method} {asked_url(self._settings, target)}")
         for name, value in headers:
             self._say(f"> {_header(name, value if name.lower() in _OURS else HIDDEN.encode())}")
         began = monotonic()
         try:
-            answer = await self._upstream.fetch(method, target, headers, max_body=max_body)
+            answer = await self._upstream.fetch(method, target, headers, max_body=max_body, body=body)
         except UpstreamError as error:
             self._say(f"< {error}")
             raise
@@ -59,9 +59,10 @@ async def poll_once(
     clock: Clock,
     say: Callable[[str], None],
     previous: tuple[Json] | None = None,
+    at: Callable[[str], Upstream] = Nowhere,
 ) -> Json:
     """One look, told line by line; returns the document that was selected (None when there is none)."""
-    source = source_of(asked, {upstream.name: upstream}, clock)
+    source = source_of(asked, {upstream.name: upstream}, clock, at)
     rehearsal = Rehearsal(asked, source, upstream, clock)
     if previous is not None:
         await rehearsal.begin_with(previous[0])

@@ -39,10 +39,20 @@ class PlayedUpstream:
         self.name = name
         self.answer: Answer | None = None
 
-    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int) -> Answer:
+    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int, body: bytes = b"") -> Answer:
         if self.answer is None:
             raise UpstreamUnavailable("the recorded backend cannot be reached")
         return self.answer
+
+
+class TokenServer:
+    """Stands for whoever gives the gateway tokens of its own: what is recorded are the backend's answers."""
+
+    def __init__(self, url: str) -> None:
+        self.name = url
+
+    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int, body: bytes = b"") -> Answer:
+        return Answer(status=200, headers=(), body=b'{"access_token": "recorded", "token_type": "Bearer"}')
 
 
 async def run_test(settings: Gateway, test: Recorded) -> list[str]:
@@ -53,7 +63,7 @@ async def run_test(settings: Gateway, test: Recorded) -> list[str]:
         asked = ask(settings, test.url, headers, identity)
         upstream = PlayedUpstream(asked.route.upstream)
         clock = StillClock()
-        source = source_of(asked, {upstream.name: upstream}, clock)
+        source = source_of(asked, {upstream.name: upstream}, clock, TokenServer)
         rehearsal = Rehearsal(asked, source, upstream, clock)
     except ClientError as error:
         return [error.detail]

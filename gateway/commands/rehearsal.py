@@ -13,16 +13,16 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from gateway.app import make, make_all
-from gateway.core.asgi import Framing, Header
+from gateway.core.asgi import Framing, Header, Headers
 from gateway.core.codes import Disconnect
 from gateway.core.event import Change, Json
-from gateway.core.http import Request
+from gateway.core.http import Answer, Request
 from gateway.core.identity import Identity
 from gateway.core.position import Position
 from gateway.core.route import Miss, RouteTable
 from gateway.core.settings import Gateway, LiveSettings, Mode, Route
 from gateway.core.stats import RouteStats
-from gateway.errors import ClientError
+from gateway.errors import ClientError, UpstreamUnavailable
 from gateway.live.channel import Channel
 from gateway.live.negotiate import mode_of, split_query
 from gateway.live.publisher import ChannelPublisher
@@ -68,10 +68,22 @@ def ask(settings: Gateway, url: str, headers: tuple[Header, ...] = (), identity:
     return Asked(route=match.route, request=request)
 
 
-def source_of(asked: Asked, upstreams: Mapping[str, Upstream], clock: Clock) -> AnySource:
-    """The source of a live route, with its options."""
+class Nowhere:
+    """The upstream at a URL of a plugin's own, where nothing is to be asked of it."""
+
+    def __init__(self, url: str) -> None:
+        self.name = url
+
+    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int, body: bytes = b"") -> Answer:
+        raise UpstreamUnavailable(f"upstream {self.name!r} is not asked here")
+
+
+def source_of(
+    asked: Asked, upstreams: Mapping[str, Upstream], clock: Clock, at: Callable[[str], Upstream] = Nowhere
+) -> AnySource:
+    """The source of a live route, with its options; `at` makes the upstreams of its own URLs."""
     codecs = cast("dict[str, Codec]", make_all("codecs", Context(clock=clock)))
-    context = Context(clock=clock, codecs=codecs, upstreams=upstreams)
+    context = Context(clock=clock, codecs=codecs, upstreams=upstreams, upstream_at=at)
     return cast("AnySource", make("sources", asked.live.source, context))
 
 

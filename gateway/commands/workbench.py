@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Coroutine
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from functools import partial
 from pathlib import Path
 from time import strftime
@@ -18,6 +18,7 @@ import click
 from gateway.core.asgi import Header
 from gateway.core.event import Json
 from gateway.core.identity import Identity
+from gateway.core.settings import UpstreamSettings
 from gateway.errors import ClientError, UpstreamError
 
 DEFAULT_FILE = "config/tidegate.yaml"
@@ -69,7 +70,7 @@ def poll(  # noqa: PLR0913 - one for each option
     from gateway.commands.rehearsal import ask
     from gateway.config import load
     from gateway.core.stats import UpstreamStats
-    from gateway.wire.upstream import HttpUpstream
+    from gateway.wire.upstream import HttpUpstream, outside
 
     settings = load(file, os.environ)
     asked = _said(lambda: ask(settings, url, _headers(headers), _identity(claims)))
@@ -77,13 +78,16 @@ def poll(  # noqa: PLR0913 - one for each option
 
     async def look() -> Json:
         backend = settings.upstreams[asked.route.upstream]
-        upstream = HttpUpstream(backend, UpstreamStats())
-        try:
-            return await poll_once(
-                asked, ShownUpstream(upstream, backend, click.echo), SystemClock(), click.echo, previous
-            )
-        finally:
-            await upstream.close()
+        async with AsyncExitStack() as stack:
+
+            def at(settings: UpstreamSettings) -> HttpUpstream:
+                upstream = HttpUpstream(settings, UpstreamStats())
+                stack.push_async_callback(upstream.close)
+                return upstream
+
+            shown = ShownUpstream(at(backend), backend, click.echo)
+            others = lambda url: at(outside(url))  # noqa: E731
+            return await poll_once(asked, shown, SystemClock(), click.echo, previous, others)
 
     document = _run(look())
     if save is not None:

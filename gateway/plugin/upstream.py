@@ -18,8 +18,9 @@ class Upstream(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int) -> Answer:
-        """One request without a body, its whole answer.
+    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int, body: bytes = b"") -> Answer:
+        """One request, its whole answer. It must be one that may be made twice, whatever its method: it is sent
+        again, once, where a kept-alive connection turns out to be dead.
 
         `target` is the encoded path and query. `Host` is added when missing; nothing else is.
         Redirects are not followed. Raises UpstreamError: unavailable, timeout, or protocol (which

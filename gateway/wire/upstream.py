@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from time import monotonic
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from gateway.core.http import Answer, header
+from gateway.core.settings import Pool as PoolSettings
+from gateway.core.settings import Timeouts, UpstreamSettings
 from gateway.errors import UpstreamError, UpstreamProtocolError
 from gateway.wire.outgoing import framed, header_block, request_head, request_line
 from gateway.wire.pool import Pool
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.core.asgi import Headers
-    from gateway.core.settings import UpstreamSettings
     from gateway.core.stats import UpstreamStats
     from gateway.wire.call import Call, Informational
     from gateway.wire.client1 import Connection
@@ -46,21 +48,27 @@ class HttpUpstream:
     def __repr__(self) -> str:
         return f"<HttpUpstream {self.name!r}: {self._pool!r}>"
 
-    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int) -> Answer:
-        call = await self.request(method.encode(), target, headers, b"")
+    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int, body: bytes = b"") -> Answer:
+        asked = await self._begin(method.encode(), target, headers, body, None)
+        call = await self._settle(asked, again=True)
         try:
             await call.head()
-            body = call.whole
-            if body is None:
-                body = await self._collect(call, max_body)
-            if len(body) > max_body:
+            answer = call.whole
+            if answer is None:
+                answer = await self._collect(call, max_body)
+            if len(answer) > max_body:
                 raise self._too_long(max_body)
         finally:
             call.close()
-        return Answer(status=call.status, headers=tuple(call.headers), body=body)
+        return Answer(status=call.status, headers=tuple(call.headers), body=answer)
 
     async def request(
         self, method: bytes, target: bytes, headers: Headers, body: bytes, informational: Informational | None = None
+    ) -> Call:
+        return await self.settle(await self._begin(method, target, headers, body, informational))
+
+    async def _begin(
+        self, method: bytes, target: bytes, headers: Headers, body: bytes, informational: Informational | None
     ) -> Call:
         request = self._whole(method, target, headers, body)
         began = monotonic()
@@ -69,7 +77,7 @@ class HttpUpstream:
         except UpstreamError as error:
             self._stats.failures[error.code] += 1
             raise
-        return await self.settle(self._ask(connection, method, request, began, informational))
+        return self._ask(connection, method, request, began, informational)
 
     def ready(self, headers: Headers) -> bytes:
         headers, _ = framed(headers, b"", self._default_host)
@@ -93,11 +101,15 @@ class HttpUpstream:
 
     async def settle(self, call: object) -> Call:
         asked = cast("Call", call)
+        return await self._settle(asked, again=asked.method in IDEMPOTENT)
+
+    async def _settle(self, asked: Call, *, again: bool) -> Call:
+        """`again`: the request may be made twice."""
         try:
             try:
                 await asked.soon()
             except UpstreamError:
-                if not asked.stale or asked.method not in IDEMPOTENT:
+                if not (asked.stale and again):
                     raise
                 asked = await self._again(asked)
         except UpstreamError as error:
@@ -199,3 +211,18 @@ def authority(settings: UpstreamSettings) -> bytes:
     default = settings.port == _DEFAULT_PORTS[settings.scheme]
     name = host.encode() if host.isascii() else host.encode("idna")
     return name if default else b"%b:%d" % (name, settings.port)
+
+
+def outside(url: str) -> UpstreamSettings:
+    """The upstream at a URL of a plugin's own configuration."""
+    parts = urlsplit(url)
+    https = parts.scheme == "https"
+    return UpstreamSettings(
+        name=parts.netloc,
+        scheme="https" if https else "http",
+        host=parts.hostname or "",
+        port=parts.port or (443 if https else 80),
+        host_header="upstream",
+        timeouts=Timeouts(response=5.0),  # clients wait for it
+        pool=PoolSettings(max=4, idle=1),
+    )

@@ -51,6 +51,6 @@ class Played:
         self.answers = list(answers)
         self.asked: list[tuple[bytes, Headers]] = []
 
-    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int) -> Answer:
+    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int, body: bytes = b"") -> Answer:
         self.asked.append((target, headers))
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

@@ -49,7 +49,7 @@ async def test_events_since_a_document(tmp_path: Path) -> None:
 
 
 class Gone(Played):
-    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int) -> Answer:
+    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int, body: bytes = b"") -> Answer:
         raise UpstreamUnavailable("shop is away")
 
 

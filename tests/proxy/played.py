@@ -94,7 +94,7 @@ class Upstream:
         self.settled += 1
         return self.call
 
-    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int) -> Answer:
+    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int, body: bytes = b"") -> Answer:
         raise AssertionError("the proxy does not fetch")
 
     async def request(

@@ -15,7 +15,7 @@ from gateway.core.asgi import Headers
 from gateway.core.settings import Pool, Timeouts, UpstreamSettings, UpstreamTls
 from gateway.core.stats import UpstreamStats
 from gateway.errors import ClientError, UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
-from gateway.wire.upstream import HttpUpstream, authority
+from gateway.wire.upstream import HttpUpstream, authority, outside
 from tests.wire.scripted import OK, Peer, Script, answers, says, until, upstream
 from tests.wire.test_connect import served
 
@@ -213,6 +213,22 @@ async def test_with_its_body() -> None:
         (await shop.request(b"GET", b"/", HOST, b"")).close()
         (await shop.request(b"PUT", b"/", HOST, b"hello")).close()
     assert bodies == [b"hello", b"hello"]
+
+
+async def test_what_is_fetched_may_be_asked_twice_with_its_body() -> None:
+    bodies: list[bytes] = []
+
+    async def second(peer: Peer) -> None:
+        await peer.head()
+        bodies.append(await peer.body(5))
+        await peer.send(OK)
+
+    async with reaching(once_then_closes, second) as (shop, stats):
+        (await shop.request(b"GET", b"/", HOST, b"")).close()
+        answer = await shop.fetch("POST", b"/", HOST, max_body=100, body=b"hello")
+        assert (answer.status, answer.body) == (200, b"ok")
+        assert stats.retries == 1
+    assert bodies == [b"hello"]
 
 
 @pytest.mark.parametrize("method", [b"POST", b"PATCH", b"LOCK"])
@@ -421,3 +437,12 @@ async def test_a_big_upload_and_download_at_once(real: tuple[HttpUpstream, Upstr
         await call.head()
         got = await rest(call)
     assert got == b"X" * size
+
+
+@pytest.mark.parametrize(
+    ("url", "scheme", "host", "port"),
+    [("https://id.example", "https", "id.example", 443), ("http://[::1]:81", "http", "::1", 81)],
+)
+def test_the_upstream_at_a_url(url: str, scheme: str, host: str, port: int) -> None:
+    settings = outside(url)
+    assert (settings.scheme, settings.host, settings.port, settings.host_header) == (scheme, host, port, "upstream")

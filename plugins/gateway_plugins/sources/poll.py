@@ -27,6 +27,7 @@ from gateway.plugin import (
 )
 from gateway_plugins.sources.poll_channel import PolledChannel, Shared, Tools
 from gateway_plugins.sources.poll_formats import formats
+from gateway_plugins.sources.poll_oauth2 import Tokens
 from gateway_plugins.sources.poll_options import PollOptions
 
 
@@ -39,9 +40,12 @@ class PollSource:
         fmt = formats(context.codecs["json"].decode)[options.decode]
         self._fixed = [
             *(credentials.service.lines() if credentials.service is not None else ()),
+            *([(b"content-type", options.request.content_type.encode())] if options.request.payload else ()),
             (b"accept", fmt.accept),
         ]
         self._share_by, self._sharing = options.share_by, bool(options.share_by)
+        oauth2 = credentials.service.oauth2 if credentials.service is not None else None
+        self._asked = [(b"body", options.request.payload)] if options.request.payload else []
         tools = Tools(
             clock=context.clock,
             format=fmt,
@@ -52,6 +56,9 @@ class PollSource:
             conditional=options.conditional,
             deadline=partial(asyncio.timeout, options.timeout),
             own=not self._forwarded,
+            method=options.request.method,
+            body=options.request.payload,
+            tokens=Tokens(oauth2, context) if oauth2 is not None else None,
         )
         self._channel = partial(PolledChannel, options.pace, tools)
 
@@ -60,7 +67,7 @@ class PollSource:
         credentials = self._credentials(request)
         if identity is not None:
             credentials += sorted(identity.headers)
-        key = _digest(credentials)
+        key = _digest(credentials + self._asked)
         who = identity.subject.encode() if identity is not None else key if credentials else b""
         shared = self._shared_key(identity) if self._sharing and identity is not None else None
         headers = [*credentials, *self._fixed]
@@ -76,7 +83,7 @@ class PollSource:
             if value is None:
                 return None
             values.append((path.encode(), json.dumps(value, sort_keys=True).encode()))
-        return _digest(values)
+        return _digest(values + self._asked)
 
     def _part(self) -> None:
         """Share nothing by claims any more."""

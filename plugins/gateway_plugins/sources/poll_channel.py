@@ -30,6 +30,7 @@ from gateway_plugins.sources.poll_answer import Failed, Reading, Validators, is_
 from gateway_plugins.sources.poll_formats import Format
 from gateway_plugins.sources.poll_hints import NONE, hints_of, unshared
 from gateway_plugins.sources.poll_memory import Memory
+from gateway_plugins.sources.poll_oauth2 import Tokens
 from gateway_plugins.sources.poll_options import Conditional, Pages, Since
 from gateway_plugins.sources.poll_pages import Elsewhere, next_page
 from gateway_plugins.sources.poll_since import Progress, position
@@ -53,7 +54,7 @@ class Tools:
     """What all channels of a source poll with.
 
     `deadline` makes what bounds one poll in time; `own` says that the credentials are the gateway's, so that what
-    the backend says of its limits holds for all channels.
+    the backend says of its limits holds for all channels; `tokens` are where they come from if they change.
     """
 
     clock: Clock
@@ -65,6 +66,9 @@ class Tools:
     conditional: Conditional
     deadline: Callable[[], AbstractAsyncContextManager[object]]
     own: bool
+    method: str = "GET"
+    body: bytes = b""
+    tokens: Tokens | None = None
 
 
 class Shared(NamedTuple):
@@ -232,14 +236,27 @@ class PolledChannel:
         )
 
     async def _fetch(self, target: bytes, conditions: Headers) -> Answer:
-        headers = self._headers + conditions
-        try:
-            answer = await self._target.upstream.fetch("GET", target, headers, max_body=self._tools.max_body)
-        except UpstreamError as error:
-            raise Failed(_UNREACHED.get(error.code, "the backend failed")) from None
+        headers, tokens = self._headers + conditions, self._tools.tokens
+        if tokens is None:
+            answer = await self._request(target, headers)
+        else:
+            line = await tokens.line()
+            answer = await self._request(target, [*headers, line])
+            if answer.status == 401:  # it may have been taken back before its time
+                tokens.refused(line)
+                answer = await self._request(target, [*headers, await tokens.line()])
         if self._target.voices is not None and self._tools.shared is not None:
             self._check(answer, self._tools.shared)
         return answer
+
+    async def _request(self, target: bytes, headers: Headers) -> Answer:
+        tools = self._tools
+        try:
+            return await self._target.upstream.fetch(
+                tools.method, target, headers, max_body=tools.max_body, body=tools.body
+            )
+        except UpstreamError as error:
+            raise Failed(_UNREACHED.get(error.code, "the backend failed")) from None
 
     def _check(self, answer: Answer, shared: Shared) -> None:
         """Raise Unshared for a good answer that says it is not for everyone who shares it."""

@@ -25,6 +25,8 @@ from pydantic_core import CoreSchema
 
 from gateway.plugin import Duration, Options, Secret, Size
 from gateway_plugins.sources.poll_formats import FormatName
+from gateway_plugins.sources.poll_oauth2 import OAuth2
+from gateway_plugins.sources.poll_request import Asking
 from gateway_plugins.sources.poll_tempo import Pace
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", re.ASCII)
@@ -272,15 +274,20 @@ class Service(Options):
     """sent as Authorization: Bearer"""
     basic: Basic | None = None
     """sent as Authorization: Basic"""
+    oauth2: OAuth2 | None = None
+    """tokens that the gateway gets itself, by client credentials, sent as Authorization: Bearer"""
     headers: dict[HeaderName, Secret] = Field(default={})
     """sent as they are, as X-Api-Key"""
 
     @model_validator(mode="after")
     def _something(self) -> Service:
-        if self.bearer is not None and self.basic is not None:
-            raise ValueError("bearer and basic are both Authorization: leave one")
-        if self.bearer is None and self.basic is None and not self.headers:
-            raise ValueError("expected bearer, basic or headers")
+        ways = [name for name in ("bearer", "basic", "oauth2") if getattr(self, name) is not None]
+        if len(ways) > 1:
+            raise ValueError(f"{ways[0]} and {ways[1]} are both Authorization: leave one")
+        if not ways and not self.headers:
+            raise ValueError("expected bearer, basic, oauth2 or headers")
+        if ways and "authorization" in self.headers:
+            raise ValueError(f"{ways[0]} and headers are both Authorization: leave one")
         for _, value in self.lines():
             if not _LINE.fullmatch(value):
                 raise ValueError("a credential holds characters that a header cannot")
@@ -347,6 +354,8 @@ class PollOptions(Options):
     """claims that decide the answer, as claims.tenant: who has the same ones shares, whatever the credentials"""
     share_private: bool = False
     """share by them even answers that are marked private, no-store, or as varying with the credentials"""
+    request: Asking = Asking()
+    """how it is asked for"""
     decode: FormatName = "json"
     """what the answers are written in"""
     pages: Pages | None = None

@@ -62,7 +62,7 @@ class Upstream:
     hold: asyncio.Event | None = None
     name: str = "id.example"
 
-    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int) -> Answer:
+    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int, body: bytes = b"") -> Answer:
         self.asked.append((method, target, headers))
         reply = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         await asyncio.sleep(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from gateway.errors import UpstreamError
@@ -19,6 +19,7 @@ from gateway.plugin import (
     PollResult,
     Status,
     Target,
+    Upstream,
     Watch,
     WatchingSource,
 )
@@ -51,11 +52,13 @@ class Backend:
     script: list[Reply]
     takes: float = 0.0
     asked: list[tuple[float, bytes, Headers]] = field(default_factory=list)
+    sent: list[tuple[str, bytes]] = field(default_factory=list)
     at_once: int = 0
     name: str = "shop"
 
-    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int) -> Answer:
-        assert (method, max_body, self.at_once) == ("GET", 5 * 1024**2, 0)
+    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int, body: bytes = b"") -> Answer:
+        assert (max_body, self.at_once) == (5 * 1024**2, 0)
+        self.sent.append((method, body))
         self.asked.append((self.clock.monotonic(), target, headers))
         reply = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         self.at_once += 1
@@ -141,9 +144,13 @@ class Run:
     options: PollOptions
     codec: Codec
     phase: float = 1.0
+    upstream_at: Callable[[str], Upstream] | None = None
 
     def watch(self) -> Watch:
-        source = plugin.make(self.options, Context(clock=self.clock, codecs={"json": self.codec}))
+        context = Context(clock=self.clock, codecs={"json": self.codec})
+        if self.upstream_at is not None:
+            context = replace(context, upstream_at=self.upstream_at)
+        source = plugin.make(self.options, context)
         target = Target(target=b"/api?a=1", headers=[(b"authorization", b"t")], upstream=self.backend, phase=self.phase)
         assert isinstance(source, WatchingSource)
         return source.watch(target, self.channel)

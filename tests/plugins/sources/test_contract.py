@@ -17,7 +17,7 @@ class Backend:
     def __init__(self) -> None:
         self.document: Json = None
 
-    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int) -> Answer:
+    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int, body: bytes = b"") -> Answer:
         if self.document is None:
             return Answer(status=503, headers=(), body=b"")
         kind = (b"content-type", b"application/json")

@@ -192,7 +192,7 @@ def test_the_gateways_own_credentials_are_everybodys() -> None:
     ("credentials", "why"),
     [
         ({}, "expected forward or service"),
-        ({"service": {}}, "expected bearer, basic or headers"),
+        ({"service": {}}, "expected bearer, basic, oauth2 or headers"),
         ({"service": {"bearer": "a"}, "forward": ["Cookie"]}, "two kinds"),
         ({"service": {"bearer": "a", "basic": {"user": "u", "password": "p"}}}, "both Authorization"),
         ({"service": {"bearer": "s3cret\r\nX-Evil: 1"}}, "a header cannot"),
@@ -212,3 +212,14 @@ def test_secrets_are_not_shown() -> None:
 @pytest.mark.parametrize(("decode", "accept"), [("csv", b"text/csv"), ("ndjson", b"application/x-ndjson")])
 def test_what_is_asked_for_is_the_format(decode: str, accept: bytes) -> None:
     assert share([], decode=decode).headers == [(b"accept", accept)]
+
+
+@pytest.mark.parametrize("credentials", ["forward", "none"])
+def test_the_body_of_a_query_is_in_the_key(credentials: str) -> None:
+    keys = {
+        share([(b"authorization", b"t")], credentials=credentials, **asked).key
+        for asked in ({}, {"request": {"method": "POST", "body": "1"}}, {"request": {"method": "POST", "body": "2"}})
+    }
+    assert len(keys) == 3
+    kept = share([], request={"method": "POST", "body": "1", "content_type": "text/plain"})
+    assert (b"content-type", b"text/plain") in kept.headers

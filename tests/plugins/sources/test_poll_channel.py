@@ -121,7 +121,9 @@ async def test_cancelled_while_asking_nothing_is_left_behind() -> None:
     asking = asyncio.Event()
 
     class Silent(Backend):
-        async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int) -> Answer:
+        async def fetch(
+            self, method: str, target: bytes, headers: Headers, *, max_body: int, body: bytes = b""
+        ) -> Answer:
             asking.set()
             never: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
             return await never
@@ -208,7 +210,9 @@ async def test_a_poll_that_trickles_ends_at_its_deadline(monkeypatch: pytest.Mon
     this = run(ok(b"[1]"))
 
     class Silent(Backend):
-        async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int) -> Answer:
+        async def fetch(
+            self, method: str, target: bytes, headers: Headers, *, max_body: int, body: bytes = b""
+        ) -> Answer:
             return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
     this.backend = Silent(this.clock, [])
@@ -217,3 +221,12 @@ async def test_a_poll_that_trickles_ends_at_its_deadline(monkeypatch: pytest.Mon
     assert [(status.state, status.reason) for status in this.channel.told] == [
         ("error", "the backend did not answer in time")
     ]
+
+
+@pytest.mark.parametrize(("body", "sent"), [('{"q": 1}', b'{"q": 1}'), ({"q": [1]}, b'{"q":[1]}'), ([1], b"[1]")])
+async def test_a_query_by_post(body: object, sent: bytes) -> None:
+    this = run(ok(b"[1]", etag='"1"'), NOT_MODIFIED, request={"method": "POST", "body": body})
+    await this.polls(2)
+    assert this.backend.sent == [("POST", sent)] * 2
+    assert this.backend.conditions() == [None, b'"1"']
+    assert this.channel.results == ["changed", "not_modified"]

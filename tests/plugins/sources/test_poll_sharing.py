@@ -132,7 +132,7 @@ class PerUser(Backend):
 
     marks: tuple[tuple[bytes, bytes], ...] = ()
 
-    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int) -> Answer:
+    async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int, body: bytes = b"") -> Answer:
         self.asked.append((self.clock.monotonic(), target, headers))
         token = dict(headers)[b"authorization"].decode()
         body = json.dumps([{"id": f"of-{token}"}]).encode()
