@@ -12,12 +12,17 @@ import heapq
 from collections import deque
 from collections.abc import Iterator
 from itertools import count
+from math import inf
 from typing import Generic, Literal, TypeVar
 
 State = Literal["waiting", "ready", "running", "gone"]
 
 # Stale heap entries (of looks that were asked for early) are swept out when they are most of so many.
 _FEWEST_TO_SWEEP = 64
+
+# Between two looks that were asked for: this part of the entry's own pause, so that somebody who asks all the time
+# makes the backend busier by a factor at most; and no longer than a person waits for what they have just done.
+_SPACING, _LONGEST_SPACING = 0.1, 1.0
 
 
 class Lane:
@@ -50,9 +55,12 @@ class Lane:
 
 
 class Entry:
-    """Something to look at; `again` asks for one more look after the one under way."""
+    """Something to look at; `again` asks for one more look after the one under way.
 
-    __slots__ = ("again", "due", "lane", "state", "urgent")
+    `asked_at` is when a look that was asked for last became ready, `pause` the last between two looks.
+    """
+
+    __slots__ = ("again", "asked_at", "due", "lane", "pause", "state", "urgent")
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
@@ -60,6 +68,13 @@ class Entry:
         self.due = 0.0
         self.again = False
         self.urgent = False
+        self.asked_at = -inf
+        self.pause = 0.0
+
+    @property
+    def free_at(self) -> float:
+        """When a look that is asked for may be had."""
+        return self.asked_at + min(self.pause * _SPACING, _LONGEST_SPACING)
 
 
 E = TypeVar("E", bound=Entry)
@@ -89,15 +104,19 @@ class Schedule(Generic[E]):
             entry.lane.running -= 1
         entry.state = "gone"
 
-    def refresh(self, entry: E) -> None:
-        """Look at it as soon as may be, with a look that begins after now."""
+    def refresh(self, entry: E, now: float) -> None:
+        """Look at it as soon as may be, with a look that begins after now: at once, unless that was just asked for."""
         if entry.state == "running":
             entry.again = True
+        elif entry.state == "waiting" and entry.free_at > now:
+            if entry.due > entry.free_at:
+                self._waiting -= 1
+                self._put_off(entry)
         elif entry.state == "waiting":
             self._waiting -= 1
-            self._ready(entry, urgent=True)
+            self._asked(entry, now)
         elif entry.state == "ready" and not entry.urgent:
-            self._ready(entry, urgent=True)
+            self._asked(entry, now)
 
     def finished(self, entry: E, now: float, pause: float, hold: float = 0.0) -> None:
         """Its look has ended; the next is `pause` seconds from now, and none in its lane for `hold`."""
@@ -107,13 +126,30 @@ class Schedule(Generic[E]):
         if entry.state != "running":
             return
         lane.running -= 1
+        entry.pause = pause
         if entry.again:
             entry.again = False
-            self._ready(entry, urgent=True)
-            return
-        entry.state, entry.due = "waiting", now + pause
+            if entry.free_at <= now:
+                self._asked(entry, now)
+                return
+            if entry.free_at < now + pause:
+                self._put_off(entry)
+                return
+        self._wait(entry, now + pause)
+
+    def _put_off(self, entry: E) -> None:
+        """It was asked for again so soon: the look is one for all who ask until then."""
+        entry.asked_at = entry.free_at
+        self._wait(entry, entry.asked_at)
+
+    def _asked(self, entry: E, now: float) -> None:
+        entry.asked_at = now
+        self._ready(entry, urgent=True)
+
+    def _wait(self, entry: E, due: float) -> None:
+        entry.state, entry.due = "waiting", due
         self._waiting += 1
-        heapq.heappush(self._heap, (entry.due, next(self._order), entry))
+        heapq.heappush(self._heap, (due, next(self._order), entry))
         if len(self._heap) > max(2 * self._waiting, _FEWEST_TO_SWEEP):
             self._heap = [item for item in self._heap if _is_current(item)]
             heapq.heapify(self._heap)

@@ -67,8 +67,8 @@ class Looks:
         return looking
 
     def refresh(self, looking: Looking) -> None:
-        """Look at it now; if a look is under way, once more after it."""
-        self._schedule.refresh(looking)
+        """Look at it now, or shortly after the last time that was asked for; if a look is under way, after it."""
+        self._schedule.refresh(looking, self._clock.monotonic())
         self._tick()
 
     def stop(self, looking: Looking) -> None:

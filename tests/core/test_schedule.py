@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -46,8 +48,8 @@ def test_asked_for_early() -> None:
     schedule.add(entry)
     schedule.take(0.0)
     schedule.finished(entry, 0.0, 100.0)
-    schedule.refresh(entry)
-    schedule.refresh(entry)
+    schedule.refresh(entry, 1.0)
+    schedule.refresh(entry, 1.0)
     assert schedule.take(1.0) == [entry]
     schedule.finished(entry, 1.0, 100.0)
     assert (schedule.take(1.0), schedule.wake()) == ([], 101.0)
@@ -57,8 +59,8 @@ def test_asked_for_while_under_way_means_once_more_after() -> None:
     schedule, entry = Schedule[Entry](), Entry(Lane(2))
     schedule.add(entry)
     schedule.take(0.0)
-    schedule.refresh(entry)
-    schedule.refresh(entry)
+    schedule.refresh(entry, 0.0)
+    schedule.refresh(entry, 0.0)
     assert schedule.take(0.0) == [], "never two at once"
     schedule.finished(entry, 1.0, 100.0)
     assert schedule.take(1.0) == [entry]
@@ -88,18 +90,51 @@ def test_what_is_removed_is_not_looked_at_and_leaves_its_place() -> None:
         schedule.remove(entry)
     assert (schedule.take(9.0), schedule.wake(), lane.running) == ([], None, 0)
     schedule.finished(running, 9.0, 1.0)
-    schedule.refresh(running)
+    schedule.refresh(running, 9.0)
     assert (schedule.take(99.0), lane.running) == ([], 0)
 
 
 def test_looks_that_are_asked_for_again_and_again_leave_nothing_behind() -> None:
     schedule, entry = Schedule[Entry](), Entry(Lane(1))
     schedule.add(entry)
-    for time in range(1000):
+    for time in range(1, 2000, 2):
         assert schedule.take(float(time)) == [entry]
         schedule.finished(entry, float(time), 1e6)
-        schedule.refresh(entry)
+        schedule.refresh(entry, float(time))
     assert len(schedule._heap) < 100
+
+
+def test_who_asks_all_the_time_is_looked_at_once_in_a_while_and_never_forgotten() -> None:
+    schedule, entry = Schedule[Entry](), Entry(Lane(1))
+    schedule.add(entry)
+    schedule.take(0.0)
+    schedule.finished(entry, 0.0, 5.0)
+    looks: list[float] = []
+    for tick in range(1, 401):  # a write each hundredth of a second, and a look takes as long
+        now = tick / 100
+        schedule.refresh(entry, now)
+        for taken in schedule.take(now):
+            looks.append(now)
+            schedule.refresh(taken, now)
+            schedule.finished(taken, now, 5.0)
+    assert looks[0] == 0.01, "the first at once"
+    assert {round(after - before, 2) for before, after in pairwise(looks)} == {0.5}
+    assert len(looks) == 8
+    due = schedule.wake()
+    assert due is not None
+    assert schedule.take(due) == [entry], "the last one asked for is had"
+    schedule.finished(entry, due, 5.0)
+    assert (schedule.take(due), schedule.wake()) == ([], due + 5.0)
+
+
+def test_a_long_pause_does_not_make_who_asks_wait_long() -> None:
+    schedule, entry = Schedule[Entry](), Entry(Lane(1))
+    schedule.add(entry)
+    for begun, asked in ((0.0, 0.0), (0.0, 0.5)):
+        schedule.take(begun)
+        schedule.finished(entry, begun, 600.0)
+        schedule.refresh(entry, asked)
+    assert (schedule.take(0.5), schedule.wake()) == ([], 1.0)
 
 
 class Play(RuleBasedStateMachine):
@@ -121,7 +156,7 @@ class Play(RuleBasedStateMachine):
     @precondition(lambda self: self.entries)
     @rule(data=st.data())
     def refresh(self, data: st.DataObject) -> None:
-        self.schedule.refresh(data.draw(st.sampled_from(self.entries)))
+        self.schedule.refresh(data.draw(st.sampled_from(self.entries)), self.now)
 
     @precondition(lambda self: self.entries)
     @rule(data=st.data())

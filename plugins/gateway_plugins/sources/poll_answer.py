@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from hashlib import sha256
+from math import inf
 from typing import NamedTuple
 
 from gateway.plugin import Answer, Headers, Json, Refused
@@ -19,6 +21,12 @@ _BOM = b"\xef\xbb\xbf"
 
 # Real validators have some tens of bytes; one that is longer is not worth sending with every poll.
 _LONGEST_VALIDATOR = 1024
+
+# Seconds: one for the resolution of the dates, one because the two may be of different clocks.
+_SETTLED = 2.0
+
+# No text of some size shrinks like this when it is compressed: lists of like objects come to a twentieth or a fiftieth.
+_RATIO, _SMALL = 200, 1024 * 1024
 
 _UNFIT = "the backend's answer is not usable: "
 
@@ -81,12 +89,28 @@ def judge(answer: Answer, *, conditional: bool, has_state: bool, now: float) -> 
 
 
 def validators_of(headers: tuple[tuple[bytes, bytes], ...]) -> Validators:
-    """The validators of an answer; the first of each, where it is of a sane length."""
+    """The validators of an answer; the first of each, where it is of a sane length.
+
+    A state that was modified just before the answer may be modified again within the same second, of which
+    Last-Modified would tell nothing (RFC 9110 section 8.8.2.2): that is no validator.
+    """
     found: dict[bytes, bytes] = {}
     for name, value in headers:
         if 0 < len(value) <= _LONGEST_VALIDATOR:
             found.setdefault(name.lower(), value)
-    return Validators(found.get(b"etag"), found.get(b"last-modified"))
+    modified, date = found.get(b"last-modified"), found.get(b"date")
+    if modified is not None and date is not None and _age(modified, date) < _SETTLED:
+        modified = None
+    return Validators(found.get(b"etag"), modified)
+
+
+def _age(modified: bytes, date: bytes) -> float:
+    """Seconds from the one date to the other; endless where one is no date."""
+    try:
+        times = [parsedate_to_datetime(text.decode("latin-1")).timestamp() for text in (date, modified)]
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return inf
+    return times[0] - times[1]
 
 
 def is_heavy(answer: Answer, threshold: int) -> bool:
@@ -141,13 +165,15 @@ def _plain(answer: Answer, most: int) -> bytes:
 
 
 def _inflate(body: bytes, window: int, most: int) -> bytes:
-    inflater = zlib.decompressobj(window)
+    inflater, believed = zlib.decompressobj(window), max(len(body) * _RATIO, _SMALL)
     try:
-        plain = inflater.decompress(body, most + 1)
+        plain = inflater.decompress(body, min(most, believed) + 1)
     except zlib.error:
         raise Failed(_UNFIT + "it cannot be decompressed") from None
     if len(plain) > most:
         raise Failed(f"{_UNFIT}it has more than {most} bytes")
+    if len(plain) > believed:
+        raise Failed(f"{_UNFIT}it is compressed to less than a part in {_RATIO}")
     if not inflater.eof or inflater.unused_data:
         raise Failed(_UNFIT + "its compressed body is cut off or goes on after its end")
     return plain

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -20,6 +21,11 @@ FormatName = Literal["json", "ndjson", "xml", "csv", "text"]
 
 # Expat's own text buffer; one call of the handler for so many characters.
 _XML_BUFFER = 64 * 1024
+
+# Each value takes some 60 bytes once it is decoded, however few it had in the body: a list of lists 3. So many are as
+# much as is held of the largest documents that anyone follows.
+MAX_VALUES = 1_000_000
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +51,30 @@ class Format:
 def formats(json: Decode) -> dict[FormatName, Format]:
     """Every format, by its name in the configuration; `json` reads one JSON text."""
     return {
-        "json": Format(label="JSON", accept=b"application/json", types=(b"/json", b"+json"), decode=json),
+        "json": Format(label="JSON", accept=b"application/json", types=(b"/json", b"+json"), decode=_counted(json)),
         "ndjson": Format(
-            label="NDJSON", accept=b"application/x-ndjson", types=(), decode=lambda body: _lines(body, json)
+            label="NDJSON", accept=b"application/x-ndjson", types=(), decode=_counted(lambda body: _lines(body, json))
         ),
         "xml": Format(label="XML", accept=b"application/xml, text/xml;q=0.9", types=(b"/xml", b"+xml"), decode=_xml),
         "csv": Format(label="CSV", accept=b"text/csv", types=(), decode=_csv),
         "text": Format(label="text", accept=b"text/plain", types=(), decode=_text),
     }
+
+
+def _counted(json: Decode) -> Decode:
+    """The same decoder for documents of a bounded number of values."""
+
+    def decode(body: bytes) -> Json:
+        if _marks(body) > MAX_VALUES and _marks(_STRINGS.sub(b"", body)) > MAX_VALUES:
+            raise ValueError(f"it has more than {MAX_VALUES} values")
+        return json(body)
+
+    return decode
+
+
+def _marks(body: bytes) -> int:
+    """At least as many as there are values in it, which each follow one of these or are alone on a line."""
+    return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
 def _lines(body: bytes, json: Decode) -> Json:

@@ -197,3 +197,19 @@ def test_what_is_heavy() -> None:
     assert is_heavy(answer(), 2)
     assert is_heavy(answer(content_encoding="gzip"), 3)
     assert not is_heavy(answer(content_encoding="identity"), 3)
+
+
+@pytest.mark.parametrize(("second", "kept"), [("09", False), ("10", False), ("11", False), ("08", True), ("00", True)])
+def test_a_state_that_was_just_modified_has_no_date_for_a_validator(second: str, kept: bool) -> None:
+    modified = f"Tue, 14 Nov 2023 22:13:{second} GMT".encode()
+    date = (b"Date", b"Tue, 14 Nov 2023 22:13:10 GMT")
+    found = validators_of((date, (b"Last-Modified", modified), (b"ETag", b"a")))
+    assert found == Validators(b"a", modified if kept else None)
+    assert validators_of(((b"Last-Modified", modified),)) == Validators(None, modified), "nothing to compare with"
+    assert validators_of((date, (b"Last-Modified", b"yesterday"))) == Validators(None, b"yesterday")
+
+
+def test_a_body_that_shrinks_too_well_is_not_believed() -> None:
+    body = gzip.compress(b" " * 4_000_000)
+    with pytest.raises(Failed, match="compressed to less than a part in 200"):
+        read(answer(body=body, content_encoding="gzip"), None, 10_000_000, JSON)

@@ -92,3 +92,15 @@ def test_nothing_but_a_value_error(name: FormatName, body: bytes) -> None:
 )
 def test_content_types(name: FormatName, content_type: bytes, taken: bool) -> None:
     assert ALL[name].takes(content_type) is taken
+
+
+@pytest.mark.parametrize("name", ["json", "ndjson"])
+@pytest.mark.parametrize("unit", [b"[]", b"{}", b"0", b'{"a":0}'])
+def test_values_are_bounded(name: FormatName, unit: bytes) -> None:
+    with pytest.raises(ValueError, match="it has more than 1000000 values"):
+        ALL[name].decode(b"[" + unit + (b"," + unit) * 1_000_000 + b"]")
+
+
+def test_what_only_looks_like_many_values_in_a_text_is_none() -> None:
+    text = ',[{ \\" ' * 300_000
+    assert ALL["json"].decode(b'["' + text.encode() + b'",1]') == [',[{ " ' * 300_000, 1]
