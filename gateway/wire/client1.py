@@ -134,6 +134,14 @@ class Connection(asyncio.Protocol):
         """Close now, and fail the call under way."""
         self._fail(UpstreamUnavailable("is no longer used"))
 
+    def give_way(self) -> None:
+        """Close now, because others wait and the caller does not take the answer."""
+        self._fail(UpstreamUnavailable("gave a connection, whose client did not read, to others"))
+
+    def held(self, now: float) -> float:
+        """For how long the caller has not taken what is here of the answer."""
+        return now - self._since if self._paused and self._call is not None and self._since else 0.0
+
     def visit(self, now: float) -> None:
         """The owner comes by, every now and then."""
         if not self._since:

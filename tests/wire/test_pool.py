@@ -10,6 +10,7 @@ from gateway.core.settings import Pool as PoolSettings
 from gateway.core.settings import Timeouts, UpstreamSettings
 from gateway.core.stats import UpstreamStats
 from gateway.errors import UpstreamTimeout, UpstreamUnavailable
+from gateway.wire import pool as pools
 from gateway.wire.client1 import Connection
 from gateway.wire.pool import WAITING_PER_CONNECTION, Pool
 from tests.wire.scripted import OK, Peer, answers, until, upstream
@@ -310,3 +311,24 @@ async def test_connecting_that_is_given_up_at_the_last_moment_leaves_nothing(mon
         assert stats.connections == 0
         await use(await pool.acquire())  # the one place there is
         assert stats.connections == 1
+
+
+LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + b"x" * 1_000_000
+
+
+async def test_who_does_not_read_gives_way_to_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "SWEEP", 0.01)
+    async with upstream(answers(LARGE), answers(LARGE), answers(OK)) as this:
+        pool = Pool(this.settings(pool=PoolSettings(max=2)), UpstreamStats())
+        calls = []
+        for _ in range(2):
+            calls.append((await pool.acquire()).ask(b"GET", ASK))
+            await calls[-1].head()
+        await until(lambda: all(connection.held(1e12) for connection in pool._all))
+        monkeypatch.setattr(pools, "GIVE_WAY", 0.0)
+        assert all(connection.open for connection in pool._all)  # as long as nobody waits
+        await use(await pool.acquire())
+        (given_up,) = [call._error for call in calls if call._error is not None]
+        assert isinstance(given_up, UpstreamUnavailable)
+        assert "to others" in str(given_up)
+        await pool.close()
