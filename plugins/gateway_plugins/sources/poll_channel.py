@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -38,6 +39,9 @@ from gateway_plugins.sources.poll_tempo import Pace, Tempo
 
 # Parsing this much takes about 2 ms, as long as an event loop should be kept from its clients.
 _OFF_LOOP = 256 * 1024
+
+# Looking through so many items for where they lead takes 2 ms as well.
+_MANY = 1000
 
 _PLAIN = (b"accept-encoding", b"identity")
 
@@ -277,14 +281,14 @@ class PolledChannel:
                     changed = await publish.changes(document, more=more)
                 else:
                     changed = await publish.state(document, more=more, complete=gathered.complete)
-                self._move(gathered, changes=changes)
+                await self._move(gathered, changes=changes)
             except ValueError as error:
                 raise Failed(f"the backend's answer does not fit the route: {error}") from None
         if self._memory.whole(gathered.digest, gathered.validators, now, changed=changed):
             publish.met("validator_distrusted")
         return changed
 
-    def _move(self, gathered: Gathered, *, changes: bool) -> None:
+    async def _move(self, gathered: Gathered, *, changes: bool) -> None:
         """What the answer told is published: go on from where it ends."""
         since = self._tools.since
         if since is None:
@@ -293,7 +297,8 @@ class PolledChannel:
             self._progress.lose()
             return
         items = [item for document in gathered.documents for item in self._publish.items(document)]
-        found = position(since, gathered.documents, items, gathered.headers, self._clock.time())
+        find = partial(position, since, gathered.documents, items, gathered.headers, self._clock.time())
+        found = await asyncio.to_thread(find) if len(items) > _MANY else find()
         if not self._progress.move(found, changes=changes):
             self._publish.met("since_missing")
 

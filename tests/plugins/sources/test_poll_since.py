@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+import threading
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from gateway.plugin import Json
+from gateway_plugins.sources import poll_channel
 from gateway_plugins.sources.poll_options import PollOptions, Since
 from gateway_plugins.sources.poll_since import Position, Progress, position, written
 from tests.plugins.sources.scripted import NOT_MODIFIED, answer, ok, run
@@ -166,6 +169,21 @@ async def test_changes_come_in_pages_too() -> None:
         b"/api?a=1&since=7",
     ]
     assert this.channel.changed == [[{"id": 1, "at": 7}, {"id": 3, "at": 6}], []]
+
+
+async def test_many_items_are_looked_through_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_loop: list[bool] = []
+
+    def watched(*arguments: Any) -> Position | None:
+        on_loop.append(threading.current_thread() is threading.main_thread())
+        return position(*arguments)
+
+    monkeypatch.setattr(poll_channel, "position", watched)
+    rows = json.dumps([{"id": number, "at": number} for number in range(1001)]).encode()
+    this = run(ok(rows), ok(b'[{"id": 1, "at": 2000}]'), ok(b"[]"), since=KEYS)
+    await this.polls(3)
+    assert on_loop == [False, True, True]
+    assert this.backend.asked[2][1] == b"/api?a=1&since=2000"
 
 
 async def test_what_was_not_published_is_asked_for_again() -> None:
