@@ -118,7 +118,7 @@ class Application:
         own(name.encode() for auth in settings.auth.values() for name, _ in auth.headers)
         self._live_routes = live_routes(settings.routes, sources, self._upstreams, settings.upstreams)
         transports = cast("dict[str, Transport]", make_all("transports", context, settings.transports))
-        self._live = Live(
+        live = self._live = Live(
             Parts(
                 broker=cast("Broker", make("brokers", settings.broker, context)),
                 transports=tuple(transports.values()),
@@ -139,7 +139,7 @@ class Application:
         self._trusted = Trusted(settings.trusted_proxies)
         self._sessions = Sessions(
             self._live.parts,
-            Inside(channels=self._live.channels, find=self._find, rest=self._rest, codecs=context.codecs),
+            Inside(channels=live.channels, messages=settings.channels, find=self._find, rest=self._rest, codecs=codecs),
         )
         self.admin: App = admin_app(
             self.stats, self.health, settings, transports=transports, lost_lines=lambda: self.access.dropped

@@ -68,6 +68,9 @@ class StatsCollector(Collector):
         yield from _streams(_by_transport(routes))
         yield from _sessions({labels: route for labels, route in routes.items() if "session" in route.streams})
         yield from _sources({labels: route for labels, route in routes.items() if route.polls})
+        yield from _channels(
+            {labels: route for labels, route in routes.items() if route.polls or route.events or route.channels}
+        )
         yield from _upstreams({(name,): upstream for name, upstream in dict(self._stats.upstreams).items()})
 
 
@@ -266,6 +269,9 @@ def _sources(routes: dict[Labels, RouteStats]) -> Iterator[Metric]:
         ROUTE,
         _one(routes, lambda route: route.irregular),
     )
+
+
+def _channels(routes: dict[Labels, RouteStats]) -> Iterator[Metric]:
     yield _counter(
         "tidegate_events",
         "Events on channels, by type; each is counted once, whatever the number of its receivers.",

@@ -14,7 +14,12 @@ from gateway.config.nearest import did_you_mean, nearest
 from gateway.config.plugins import Kind, Model
 from gateway.config.recorded import recordings_follow_live_routes
 from gateway.config.routes import all_are_reached, names_differ, none_is_reserved, routes
-from gateway.config.sessions import routes_have_one_answer, sessions_follow_live_routes
+from gateway.config.sessions import (
+    channels_are_of_use,
+    claims_have_a_source,
+    routes_have_one_answer,
+    sessions_follow_live_routes,
+)
 from gateway.config.tree import Finding, Path, Tree, Value, listing, mapping
 from gateway.config.values import split_host_port
 from gateway.config.writes import refreshes_reach_live_routes
@@ -251,6 +256,8 @@ _CHECKS: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     all_are_reached,
     routes_have_one_answer,
     sessions_follow_live_routes,
+    claims_have_a_source,
+    channels_are_of_use,
     _live_routes_allow_get,
     _item_mode_has_items,
     _lists_are_no_objects,

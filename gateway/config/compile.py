@@ -16,6 +16,7 @@ from gateway.config.model import (
     Listener,
     ListenerTls,
     LiveKeys,
+    MessageKeys,
     Pool,
     RouteKeys,
     Session,
@@ -73,6 +74,7 @@ def compile_config(config: ConfigKeys, broker: BrokerKeys, tree: Tree) -> settin
         upstreams={name: _upstream(name, upstream, tree) for name, upstream in config.upstreams.items()},
         routes=tuple(_route(route) for route in config.routes),
         auth={name: _auth(auth) for name, auth in (config.auth or {}).items()},
+        channels=tuple(_messages(pattern, keys) for pattern, keys in (config.channels or {}).items()),
         trusted_proxies=tuple(config.trusted_proxies),
         limits=settings.Limits(**dict(config.limits)),
         access_log=_log_file(config.access_log, tree),
@@ -166,12 +168,18 @@ def _route(route: RouteKeys) -> settings.Route:
 
 def _session(session: Session) -> settings.SessionSettings:
     return settings.SessionSettings(
-        subscribe=tuple(parse_template(pattern) for pattern in session.subscribe),
+        subscribe=tuple(parse_template(pattern) for pattern in session.subscribe if pattern.startswith("/")),
+        messages=tuple(pattern for pattern in session.subscribe if not pattern.startswith("/")),
+        publish=tuple(session.publish),
         requests=session.requests,
         timeout=session.timeout,
         origins=tuple(session.origins),
         limits=settings.SessionLimits(**dict(session.limits)),
     )
+
+
+def _messages(pattern: str, keys: MessageKeys) -> settings.MessageSettings:
+    return settings.MessageSettings(pattern=pattern, log=settings.LogLimits(**dict(keys.log)), slow=keys.slow)
 
 
 def _live(live: LiveKeys) -> settings.LiveSettings:

@@ -14,6 +14,7 @@ from gateway.config.recorded import RecordedTest
 from gateway.config.values import (
     Address,
     BaseUrl,
+    ChannelPattern,
     Distinct,
     Expression,
     Host,
@@ -22,11 +23,13 @@ from gateway.config.values import (
     JsonPaths,
     Label,
     LogTarget,
+    MessagePattern,
     Method,
     Name,
     Origin,
     PathTemplate,
     Peers,
+    PlainPattern,
     Refreshes,
     Template,
     Text,
@@ -125,6 +128,10 @@ class Limits(Section):
     """of them, on one route"""
     channels_per_client: Count = 1_000
     """of them, followed with one identity or one set of credentials; clients without any are not told apart"""
+    message_channels: Count = 10_000
+    """channels of messages at once, followed or kept"""
+    message_bytes: Memory = 256 * 1024 * 1024
+    """memory for what all of them keep"""
 
 
 class Timeouts(Section):
@@ -236,6 +243,18 @@ class LiveKeys(Section):
     """permessage-deflate for WebSocket clients that offer it"""
 
 
+class MessageLog(LogLimits):
+    bytes: Memory = 256 * 1024
+    """memory for them"""
+
+
+class MessageKeys(Section):
+    log: MessageLog = MessageLog()
+    """what is kept for clients that come back"""
+    slow: Literal["disconnect", "skip"] = "disconnect"
+    """for a client that falls behind the log: the end, or a gap event"""
+
+
 class SessionLimits(Section):
     subscriptions: Count = 100
     """channels that one session follows at once"""
@@ -246,8 +265,10 @@ class SessionLimits(Section):
 
 
 class Session(Section):
-    subscribe: Annotated[list[PathTemplate], Distinct] = Field(default=[])
-    """the live URLs that may be followed, as in /api/**"""
+    subscribe: Annotated[list[ChannelPattern], Distinct] = Field(default=[])
+    """what may be followed: live URLs, as in /api/**, and channels of messages, as in chat.* or orders.${claims.sub}"""
+    publish: Annotated[list[MessagePattern], Distinct] = Field(default=[])
+    """the channels of messages that may be published to"""
     requests: bool = False
     """whether REST requests may be sent through it"""
     timeout: Time = 60.0
@@ -329,5 +350,7 @@ class ConfigKeys(Section):
     """who may let clients in, by name: each one plugin and its options"""
     routes: list[RouteKeys] = Field(min_length=1)
     """what answers what, the first that fits"""
+    channels: dict[PlainPattern, MessageKeys] | None = None
+    """channels of messages by their names, the first pattern that fits: what is kept of them"""
     tests: list[RecordedTest] | None = None
     """recorded answers and the events expected of them, for tidegate test"""

@@ -1,4 +1,4 @@
-"""What routes answer: an upstream or sessions, never both; and sessions follow what is live."""
+"""What routes answer: an upstream or sessions, never both; and sessions follow what there is."""
 
 from __future__ import annotations
 
@@ -34,6 +34,30 @@ def sessions_follow_live_routes(tree: Tree) -> Iterator[Finding]:
             pattern = _template(text)
             if pattern and not any(pattern.covers(other) or other.covers(pattern) for other in live):
                 yield (*path, "session", "subscribe", index), "no live route is within this pattern"
+
+
+def claims_have_a_source(tree: Tree) -> Iterator[Finding]:
+    """Where nobody is asked who a client is, a channel with its claims in the name fits nothing."""
+    for path, route in routes(tree):
+        session = mapping(route.get("session"))
+        for key in ("subscribe", "publish"):
+            for index, text in enumerate(listing(session.get(key))):
+                if isinstance(text, str) and "${claims." in text and "auth" not in route:
+                    yield (*path, "session", key, index), "nobody has claims here: give the route its auth"
+
+
+def channels_are_of_use(tree: Tree) -> Iterator[Finding]:
+    """Only sessions follow and publish messages; and the first pattern that fits counts."""
+    patterns = [text for text in mapping(tree.value.get("channels")) if isinstance(text, str)]
+    sessions = [mapping(route.get("session")) for _, route in routes(tree)]
+    named = [text for one in sessions for key in ("subscribe", "publish") for text in listing(one.get(key))]
+    if patterns and not any(isinstance(text, str) and not text.startswith("/") for text in named):
+        yield ("channels",), "no session route follows or publishes messages"
+    for index, text in enumerate(patterns):
+        for first in patterns[:index]:
+            if first.endswith("*") and text.startswith(first[:-1]):
+                yield ("channels", text), f"never reached: {first} takes all of it first"
+                break
 
 
 def _template(text: Value) -> Template | None:

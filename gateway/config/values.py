@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 
+from gateway.core.channel_names import message_pattern
 from gateway.core.expression import compile_expression
 from gateway.core.paths import parse_path
 from gateway.core.route import parse_template
@@ -92,6 +93,23 @@ def _url(text: str) -> str:
 def _template(text: str) -> str:
     parse_template(text)
     return text
+
+
+def _channel_pattern(text: str) -> str:
+    if text.startswith("/"):
+        return _template(text)
+    return _message_pattern(text)
+
+
+def _message_pattern(text: str) -> str:
+    message_pattern(text)
+    return text
+
+
+def _plain_pattern(text: str) -> str:
+    if "${" in text:
+        raise ValueError("these settings are everybody's: write * for what differs")
+    return _message_pattern(text)
 
 
 def _json_path(text: str) -> str:
@@ -216,6 +234,9 @@ BaseUrl = Annotated[str, AfterValidator(_url)]
 Refresh = Annotated[str, AfterValidator(_refresh)]
 Refreshes = Annotated[list[Refresh], AfterValidator(_distinct)]
 PathTemplate = Annotated[str, AfterValidator(_template)]
+ChannelPattern = Annotated[str, AfterValidator(_channel_pattern)]
+MessagePattern = Annotated[str, AfterValidator(_message_pattern)]
+PlainPattern = Annotated[str, AfterValidator(_plain_pattern)]
 Expression = Annotated[str, AfterValidator(_expression)]
 Template = Annotated[str, AfterValidator(_filled_template)]
 IdentityHeader = Annotated[str, AfterValidator(_identity_header)]

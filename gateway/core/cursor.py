@@ -16,14 +16,25 @@ from gateway.core.settings import SlowPolicy
 def join(log: Log, audience: Audience, since: Position | None) -> Batch:
     """A subscriber's first bytes: the changes after its own position, or the state (`reset` if it had a position).
 
-    Nothing while the channel has no state yet.
+    Nothing while the channel has no state yet. Without any state, what the log has after the position, and word of
+    what it has no more.
     """
+    if log.messages:
+        return Batch(b"", 0, log.head.offset) if since is None else _resume(log, audience, since)
     if not log.has_state:
         return Batch(b"", 0, log.head.offset)
     if since is None:
         return log.snapshot(audience)
     continued = log.read(since.offset, audience) if since.epoch == log.head.epoch else None
     return continued if continued is not None else log.snapshot(audience, reset=True)
+
+
+def flush(log: Log, audience: Audience, offset: int) -> Batch:
+    """The next bytes of those who were at the head a moment ago: too slow is none of them."""
+    batch = log.read(offset, audience)
+    if batch is not None:
+        return batch
+    return _gap(log, audience, log.tail - offset) if log.messages else log.snapshot(audience, reset=True)
 
 
 def catch_up(log: Log, audience: Audience, offset: int, policy: SlowPolicy) -> Batch | Disconnect:
@@ -33,14 +44,29 @@ def catch_up(log: Log, audience: Audience, offset: int, policy: SlowPolicy) -> B
         return batch
     if policy == "disconnect":
         return TOO_SLOW
+    if log.messages:
+        return _gap(log, audience, log.tail - offset)
     if policy == "snapshot" or offset == log.start or not log.tail > offset:
         return log.snapshot(audience, reset=True)
     return _skip(log, audience, offset)
 
 
+def _resume(log: Log, audience: Audience, since: Position) -> Batch:
+    """From a client's own position; one that this log never had says nothing about what was missed."""
+    if since.epoch != log.head.epoch or since.offset > log.head.offset:
+        return _gap(log, audience, None)
+    return log.read(since.offset, audience) or _gap(log, audience, log.tail - since.offset)
+
+
+def _gap(log: Log, audience: Audience, missed: int | None) -> Batch:
+    """Word of `missed` events (None: nobody knows) before the oldest that the log still has."""
+    known = missed if missed is not None and missed > 0 else None
+    return Batch(audience.render(Event(type="gap", data={"missed": known})), 1, log.tail)
+
+
 def _skip(log: Log, audience: Audience, offset: int) -> Batch:
-    gap = audience.render(Event(type="gap", data={"missed": log.tail - offset}))
+    gap = _gap(log, audience, log.tail - offset)
     if audience.mode == "items":
-        return Batch(gap, 1, log.tail)
+        return gap
     state = log.snapshot(audience, reset=True)  # a patch after a gap would apply to the wrong document
-    return Batch(gap + state.data, 2, state.offset)
+    return Batch(gap.data + state.data, 2, state.offset)

@@ -10,8 +10,9 @@ from gateway.core.position import Position
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 EventType = Literal[
-    "snapshot", "patch", "merge", "created", "updated", "moved", "deleted", "notify", "status", "gap", "close"
-]
+    "snapshot", "patch", "merge", "created", "updated", "moved", "deleted",
+    "message", "notify", "status", "gap", "close",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +39,9 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class ItemChange:
-    """What happened to one item of a keyed list; `data` is the event's data as clients read it."""
+    """What happened to one item of a keyed list, or one message; `data` is the event's data as clients read it."""
 
-    type: Literal["created", "updated", "moved", "deleted"]
+    type: Literal["created", "updated", "moved", "deleted", "message"]
     data: dict[str, Json]
 
 
@@ -50,7 +51,8 @@ class Change:
 
     `document` is the whole state after it, `patch` the RFC 6902 operations from the state before
     (None: there was none, or the patch would cost more than the snapshot), `merge` the RFC 7396 patch where
-    clients may ask for it (None also where it can't say what changed), `items` the keyed events.
+    clients may ask for it (None also where it can't say what changed), `items` the keyed events. On a channel of
+    messages there is no state: a change is its message alone.
     """
 
     document: Json
@@ -62,3 +64,8 @@ class Change:
     def span(self) -> int:
         """How many offsets it takes: one for each item event, and at least one."""
         return len(self.items) or 1
+
+
+def message(data: Json) -> Change:
+    """What a channel without state takes: one message, which may be anything."""
+    return Change(document=None, items=(ItemChange("message", data),))  # type: ignore[arg-type]  # others are mappings

@@ -77,7 +77,7 @@ def json_format(encode: Callable[[Json], bytes]) -> Format:
         decode=lambda data: _decode(decoder.decode, peek.decode, data),
         encode=msgspec.json.Encoder().encode,
         body=_json_body,
-        data=lambda raw: _shallow(msgspec.json.decode(raw)),
+        data=_json_data,
         answer=_json_answer,
         event=event,
     )
@@ -188,6 +188,13 @@ def _msgpack_body(raw: Raw) -> tuple[bytes, bool]:
     if isinstance(value, bytes):
         return value, False
     return _json_text(value), True
+
+
+def _json_data(raw: Raw) -> Json:
+    try:
+        return _shallow(msgspec.json.decode(raw))
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise ValueError("not JSON in UTF-8, or nested too deeply") from None
 
 
 def _msgpack_data(raw: Raw) -> Json:

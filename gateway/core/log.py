@@ -61,13 +61,16 @@ class Log:
     """A window on one channel's stream, and the state at its end.
 
     `head` is the position of the last change; `document` the state there, when `has_state`. `start` is the offset
-    before the first change: a reader that is still there has no state yet.
+    before the first change: a reader that is still there has no state yet. One of `messages` never has any.
     """
 
-    __slots__ = ("_entries", "_lasts", "_limits", "_size", "_snapshots", "document", "has_state", "head", "start")
+    __slots__ = (
+        "_entries", "_lasts", "_limits", "_size", "_snapshots", "document", "has_state", "head", "messages", "start",
+    )  # fmt: skip
 
     def __init__(self, limits: LogLimits, head: Position) -> None:
         self.head = head
+        self.messages = False
         self.document: Json = None
         self.has_state = False
         self.start = head.offset
@@ -101,7 +104,7 @@ class Log:
         self._size += size
         self._lasts = None
         self._snapshots.clear()
-        self.head, self.document, self.has_state = position, change.document, True
+        self.head, self.document, self.has_state = position, change.document, not self.messages
         self.trim(now)
 
     def trim(self, now: float) -> None:

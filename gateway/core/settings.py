@@ -76,6 +76,8 @@ class Limits:
     channels: int = 10_000
     channels_per_route: int = 10_000
     channels_per_client: int = 1_000
+    message_channels: int = 10_000
+    message_bytes: int = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +200,18 @@ class LiveSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MessageSettings:
+    """Channels of messages, which have no state: `pattern` is what their names fit, and their label in metrics.
+
+    A message is small and soon stale beside a resource's state, so less of them is kept.
+    """
+
+    pattern: str = "*"
+    log: LogLimits = field(default_factory=lambda: LogLimits(bytes=256 * 1024))
+    slow: SlowPolicy = "disconnect"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionLimits:
     """What one session may have at once, and `response` bytes of one answer."""
 
@@ -208,9 +222,15 @@ class SessionLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSettings:
-    """What makes a route the session endpoint: what its clients may follow, and whether they may send requests."""
+    """What makes a route the session endpoint: what its clients may do.
+
+    `subscribe` are the live URLs that they may follow, `messages` and `publish` patterns of the channels of messages
+    that they may follow and publish to, as `gateway.core.channel_names` reads them.
+    """
 
     subscribe: tuple[Template, ...] = ()
+    messages: tuple[str, ...] = ()
+    publish: tuple[str, ...] = ()
     requests: bool = False
     timeout: float = 60.0
     origins: tuple[str, ...] = ()
@@ -253,6 +273,7 @@ class Gateway:
     routes: tuple[Route, ...]
     auth: Mapping[str, AuthSettings] = field(default_factory=dict)
     transports: Mapping[str, PluginUse | None] = field(default_factory=dict)
+    channels: tuple[MessageSettings, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     access_log: str = "stdout"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -17,12 +17,27 @@ from msgspec import UNSET
 
 from gateway.core.asgi import Framing, Headers, Receive, Scope, Send, Writer
 from gateway.core.codes import EXPIRED, Disconnect
+from gateway.core.event import Json
 from gateway.core.formats import Format, Misread, Unintelligible
 from gateway.core.http import Request
 from gateway.core.identity import Identity
-from gateway.core.messages import Fault, FromServer, Hello, Id, Response, ServerMessage
-from gateway.core.session import Abandon, Ask, Begin, Closed, Event, Failed, Follow, Followed, Leave, Lost, Session
-from gateway.core.session_request import as_http, split_target
+from gateway.core.messages import Fault, FromServer, Hello, Id, Publish, Response, ServerMessage, Subscribe
+from gateway.core.session import (
+    Abandon,
+    Ask,
+    Begin,
+    Closed,
+    Event,
+    Failed,
+    Follow,
+    Followed,
+    Leave,
+    Lost,
+    Published,
+    Session,
+    Spread,
+)
+from gateway.core.session_request import answer_headers, as_http, split_target
 from gateway.core.settings import Route
 from gateway.errors import ClientError, UpstreamError
 from gateway.live.asked import Asked
@@ -30,15 +45,12 @@ from gateway.live.channel import Channel
 from gateway.live.channels import Channels, LiveRoute
 from gateway.live.flow import Flow
 from gateway.live.follower import Follower, fault_of
-from gateway.live.negotiate import split_query
+from gateway.live.messages import Messages
+from gateway.live.negotiate import mode_of, position_of, read_position, split_query
 from gateway.live.supervisor import Supervisor
 from gateway.plugin import Clock, Encoding
 
 _log = logging.getLogger("tidegate.live")
-
-# Backends have few names of headers, in one spelling each.
-_SOME_KEYS = 1024
-_keys: dict[bytes, str] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +62,21 @@ class Found:
     admit: Callable[[Request], Awaitable[Identity]] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Entering:
+    """A subscription that has to be let in first."""
+
+    request: Request
+    live: LiveRoute
+    admit: Callable[[Request], Awaitable[Identity]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
     """What all sessions share. `find` gives the live route of a path and Host; `rest` answers REST requests."""
 
     channels: Channels
+    messages: Messages
     find: Callable[[bytes, bytes | None], Found]
     rest: Callable[[Scope, Receive, Send, Route], Awaitable[None]]
     encoding: Callable[[Format, str, Channel], Encoding]
@@ -179,10 +201,7 @@ class Conversation:
     def _follow(self, command: Follow) -> None:
         subscribe = command.subscribe
         try:
-            request, found = self._wanted(subscribe.channel, subscribe.since, subscribe.mode)
-            follower = Follower(subscribe.channel, request, found.live, self.take)
-            if found.admit is None or self._known(found):
-                follower.join(self._house.channels, self._identity(found))
+            follower, entering = self._live(subscribe) if subscribe.channel[0] == "/" else self._messages(subscribe)
         except ClientError as error:
             self.take(Lost(subscribe.channel, fault_of(error)))
             return
@@ -190,7 +209,30 @@ class Conversation:
         if follower.ready:
             self._ready(follower)
         else:
-            follower.waiting = self._house.supervisor.start(self._wait(follower, found), "a session's subscription")
+            work = self._wait(follower, entering)
+            follower.waiting = self._house.supervisor.start(work, "a session's subscription")
+
+    def _messages(self, subscribe: Subscribe) -> tuple[Follower, Entering | None]:
+        if subscribe.mode is not None:
+            raise ClientError(400, "bad_mode", "a channel of messages has no modes")
+        follower = Follower(subscribe.channel, "items", read_position(subscribe.since), self.take)
+        messages = self._house.messages
+        follower.join(messages.get(subscribe.channel), messages.release)
+        return follower, None
+
+    def _live(self, subscribe: Subscribe) -> tuple[Follower, Entering | None]:
+        """The follower, and how it is let in if somebody must be asked."""
+        request, found = self._wanted(subscribe.channel, subscribe.since, subscribe.mode)
+        follower = Follower(subscribe.channel, mode_of(request, found.live.settings), position_of(request), self.take)
+        admit = found.admit
+        if admit is not None and not self._known(found):
+            return follower, Entering(request, found.live, admit)
+        self._join(follower, found.live, request, self._identity(found))
+        return follower, None
+
+    def _join(self, follower: Follower, live: LiveRoute, request: Request, identity: Identity | None) -> None:
+        channels = self._house.channels
+        follower.join(channels.get(live, replace(request, identity=identity)), channels.release)
 
     def _wanted(self, name: str, since: str | None, mode: str | None) -> tuple[Request, Found]:
         path, query = split_target(name)
@@ -216,11 +258,12 @@ class Conversation:
         """As a stream of this URL would have it: none where nobody is asked."""
         return self._caller.identity if found.admit is not None else None
 
-    async def _wait(self, follower: Follower, found: Found) -> None:
+    async def _wait(self, follower: Follower, entering: Entering | None) -> None:
         """Be let in, and wait for the channel's first word."""
         try:
-            if not follower.joined and found.admit is not None:
-                follower.join(self._house.channels, await found.admit(follower.request))
+            if entering is not None:
+                identity = await entering.admit(entering.request)
+                self._join(follower, entering.live, entering.request, identity)
             await follower.channel.ready.wait()
         except ClientError as error:
             follower.waiting = None
@@ -242,8 +285,27 @@ class Conversation:
     def _leave(self, command: Leave) -> None:
         follower = self._followers.pop(command.channel, None)
         if follower is not None:
-            messages, size = follower.stop(self._house.channels, self.flow)
+            messages, size = follower.stop(self.flow)
             self.told = self.told[0] + messages, self.told[1] + size
+
+    # Publications.
+
+    def _spread(self, command: Spread) -> None:
+        publish = command.publish
+        try:
+            data = self._form.data(publish.data)
+        except ValueError as error:
+            self.take(Failed(publish.id, Fault("bad_data", 400, f"data: {error}")))
+        else:
+            self._house.supervisor.start(self._publish(publish, data), "a session's publication")
+
+    async def _publish(self, publish: Publish, data: Json) -> None:
+        event: Event
+        try:
+            event = Published(publish.id, str(await self._house.messages.publish(publish.channel, data)))
+        except Exception as error:
+            event = Failed(publish.id, _fault(error))
+        self.take(event)
 
     # Requests.
 
@@ -293,7 +355,7 @@ class Conversation:
             self._flush()
 
     def _response(self, answer_to: Id, asked: Asked) -> Response:
-        fields, kind = _fields(asked.headers)
+        fields, kind = answer_headers(asked.headers)
         data = asked.body
         return Response(answer_to, asked.status, fields, self._form.answer(data, kind) if data else UNSET)
 
@@ -308,35 +370,12 @@ def _fault(error: Exception) -> Fault:
     return Fault("internal", 500, "the request could not be answered")
 
 
-def _key(name: bytes) -> str:
-    """A header's name as a key; usual ones are remembered."""
-    key = _keys.get(name)
-    if key is None:
-        key = name.decode("latin-1").lower()
-        if len(_keys) < _SOME_KEYS:
-            _keys[name] = key
-    return key
-
-
-def _fields(headers: Headers) -> tuple[dict[str, str | list[str]], str]:
-    """Headers as an object, and the content type."""
-    fields: dict[str, str | list[str]] = {}
-    for name, value in headers:
-        key, text = _key(name), value.decode("latin-1")
-        before = fields.get(key)
-        if before is None:
-            fields[key] = text
-        else:
-            fields[key] = [*before, text] if isinstance(before, list) else [before, text]
-    kind = fields.get("content-type", "")
-    return fields, kind if isinstance(kind, str) and "content-encoding" not in fields else ""
-
-
 _ACTS: dict[type, Callable[..., None]] = {
     Ask: Conversation._ask,
     Abandon: Conversation._abandon,
     Follow: Conversation._follow,
     Begin: Conversation._begin,
     Leave: Conversation._leave,
+    Spread: Conversation._spread,
     Disconnect: Conversation.disconnect,
 }

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 
 from gateway.core.codes import Disconnect
-from gateway.core.http import Request
-from gateway.core.identity import Identity
 from gateway.core.messages import Fault
+from gateway.core.position import Position
 from gateway.core.session import Lost
+from gateway.core.settings import Mode
 from gateway.errors import ClientError
 from gateway.live.channel import Channel
-from gateway.live.channels import Channels, LiveRoute
 from gateway.live.flow import Flow
-from gateway.live.negotiate import mode_of, position_of
 from gateway.live.refusal import ended, refused_by_backend
 from gateway.live.subscriptions import Subscription
 from gateway.plugin import Encoding
@@ -32,29 +29,24 @@ def fault_of(error: ClientError) -> Fault:
 
 
 class Follower:
-    """`name` is the channel's as the client wrote it; `waiting` the task that waits for its first word.
+    """`name` is the channel's as the client wrote it; `waiting` the task that waits for its first word."""
 
-    Raises ClientError for a mode or a position that mean nothing here.
-    """
+    __slots__ = ("_channel", "_mode", "_release", "_report", "_since", "_subscription", "name", "waiting")
 
-    __slots__ = ("_channel", "_live", "_mode", "_report", "_since", "_subscription", "name", "request", "waiting")
-
-    def __init__(self, name: str, request: Request, live: LiveRoute, report: Callable[[Lost], None]) -> None:
+    def __init__(self, name: str, mode: Mode, since: Position | None, report: Callable[[Lost], None]) -> None:
         self.name = name
-        self.request = request
         self.waiting: asyncio.Task[None] | None = None
-        self._live = live
-        self._mode = mode_of(request, live.settings)
-        self._since = position_of(request)
+        self._mode = mode
+        self._since = since
         self._report = report
         self._channel: Channel | None = None
+        self._release: Callable[[Channel], None] | None = None
         self._subscription: Subscription | None = None
 
-    def join(self, channels: Channels, identity: Identity | None) -> None:
-        """Take a place in the channel; raises ClientError."""
-        self.request = replace(self.request, identity=identity) if identity is not None else self.request
-        self._channel = channels.get(self._live, self.request)
-        self._channel.ends.add(self.end)
+    def join(self, channel: Channel, release: Callable[[Channel], None]) -> None:
+        """Take a place in the channel, which is given back by `release`."""
+        self._channel, self._release = channel, release
+        channel.ends.add(self.end)
 
     @property
     def joined(self) -> bool:
@@ -91,13 +83,13 @@ class Follower:
         """The channel has ended, or the client is too slow for its policy."""
         self._report(Lost(self.name, self.refused or fault_of(ended(disconnect))))
 
-    def stop(self, channels: Channels, flow: Flow) -> tuple[int, int]:
+    def stop(self, flow: Flow) -> tuple[int, int]:
         """Hear nothing more; returns the messages and bytes that were sent."""
         if self.waiting is not None:
             self.waiting.cancel()
-        if self._channel is not None:
+        if self._channel is not None and self._release is not None:
             self._channel.ends.discard(self.end)
-            channels.release(self._channel)
+            self._release(self._channel)
         subscription = self._subscription
         if subscription is None:
             return 0, 0

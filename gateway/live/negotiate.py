@@ -62,6 +62,11 @@ def position_of(request: Request) -> Position | None:
     if text is None:
         header = request.header(b"last-event-id")
         text = header.decode("latin-1") if header else None
+    return read_position(text)
+
+
+def read_position(text: str | None) -> Position | None:
+    """What a client says of where it was; raises ClientError."""
     if not text:
         return None
     try:

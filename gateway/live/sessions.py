@@ -14,14 +14,16 @@ from weakref import WeakKeyDictionary
 
 from gateway.core.access import StreamEnd
 from gateway.core.asgi import Receive, Scope, Send
-from gateway.core.channel_names import allows
+from gateway.core.channel_names import allows, allows_messages
 from gateway.core.codes import INTERNAL, NORMAL, RESTART
+from gateway.core.event import Json
 from gateway.core.formats import Format, json_format, msgpack_format
 from gateway.core.headers import without_own
 from gateway.core.http import IDENTITY, header
+from gateway.core.identity import Identity
 from gateway.core.session import Opened, Rules, Session
 from gateway.core.session_request import carried
-from gateway.core.settings import Route
+from gateway.core.settings import MessageSettings, Route, SessionSettings
 from gateway.core.stats import StreamStats
 from gateway.errors import ClientError
 from gateway.live.app import Parts
@@ -30,6 +32,7 @@ from gateway.live.channels import SWEEP, Channels
 from gateway.live.connection import LAST_BYTES, peer_left
 from gateway.live.conversation import Caller, Conversation, Found, House
 from gateway.live.follower import TRANSPORT
+from gateway.live.messages import Messages
 from gateway.live.negotiate import check_origin, request_of
 from gateway.live.supervisor import Supervisor
 from gateway.plugin import Codec, Encoding
@@ -48,6 +51,7 @@ class Inside:
     """The rest of the gateway, as sessions need it; see `House`."""
 
     channels: Channels
+    messages: tuple[MessageSettings, ...]
     find: Callable[[bytes, bytes | None], Found]
     rest: Callable[[Scope, Receive, Send, Route], Awaitable[None]]
     codecs: Mapping[str, Codec]
@@ -66,8 +70,10 @@ class Sessions:
         self._rules: dict[str, Rules] = {}
         self._prefix, self._count = secrets.token_hex(3), 0
         self._closing = False
+        self._messages = Messages(inside.messages, parts.limits, parts.broker, parts.stats, parts.clock)
         self._house = House(
             channels=inside.channels,
+            messages=self._messages,
             find=inside.find,
             rest=inside.rest,
             encoding=self._encoding,
@@ -143,21 +149,18 @@ class Sessions:
     def _begin(self, scope: Scope, send: Send, route: Route, form: Format) -> Conversation:
         self._count += 1
         name = f"{self._prefix}-{self._count:x}"
-        session = Session(self._rules_of(route), self._parts.stats.routes[route.name].session)
+        session = Session(self._rules_of(route, scope.get(IDENTITY)), self._parts.stats.routes[route.name].session)
         caller = _caller(scope, route, name)
         return Conversation(name, session, self._house, caller, form, self._parts.writer_for(scope, send))
 
-    def _rules_of(self, route: Route) -> Rules:
-        rules, settings = self._rules.get(route.name), route.session
+    def _rules_of(self, route: Route, identity: Identity | None) -> Rules:
+        settings = route.session
+        assert settings is not None, "a session route"
+        if identity is not None and any("${" in pattern for pattern in (*settings.messages, *settings.publish)):
+            return _rules(settings, identity.claims)
+        rules = self._rules.get(route.name)
         if rules is None:
-            assert settings is not None, "a session route"
-            rules = self._rules[route.name] = Rules(
-                subscribe=allows(settings.subscribe),
-                publish=lambda channel: False,
-                requests=settings.requests,
-                timeout=settings.timeout,
-                limits=settings.limits,
-            )
+            rules = self._rules[route.name] = _rules(settings, {})
         return rules
 
     def _opened(self, conversation: Conversation, scope: Scope, route: Route) -> StreamStats:
@@ -204,8 +207,20 @@ class Sessions:
         while True:
             await self._parts.clock.sleep(SWEEP)
             now, today = self._parts.clock.monotonic(), self._parts.clock.time()
+            self._messages.sweep()
             for conversation in tuple(self._open):
                 conversation.sweep(now, today)
+
+
+def _rules(settings: SessionSettings, claims: Mapping[str, Json]) -> Rules:
+    live, messages = allows(settings.subscribe), allows_messages(settings.messages, claims)
+    return Rules(
+        subscribe=lambda channel: live(channel) if channel[0] == "/" else messages(channel),
+        publish=allows_messages(settings.publish, claims),
+        requests=settings.requests,
+        timeout=settings.timeout,
+        limits=settings.limits,
+    )
 
 
 def _caller(scope: Scope, route: Route, session: str) -> Caller:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gateway.core.asgi import Writer
 from gateway.core.codes import Disconnect
-from gateway.core.cursor import catch_up, join
+from gateway.core.cursor import catch_up, flush, join
 from gateway.core.event import Event
 from gateway.core.log import Audience, Batch, Log
 from gateway.core.position import Position
@@ -47,7 +47,7 @@ class Group:
         if not self.members:
             self.offset = log.head.offset
         while self.offset != log.head.offset:
-            batch = log.read(self.offset, self.audience) or log.snapshot(self.audience, reset=True)
+            batch = flush(log, self.audience, self.offset)
             self.offset = batch.offset
             if batch.messages:
                 self.write(batch.data, batch.messages)

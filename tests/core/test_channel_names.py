@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.channel_names import allows
+from gateway.core.channel_names import allows, allows_messages, is_message_name, message_pattern
 from gateway.core.route import parse_template
 
 
@@ -29,3 +29,57 @@ def test_names(name: str, allowed: bool) -> None:
 
 def test_without_patterns_nothing_is_open() -> None:
     assert not allows(())("/api")
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("chat.room1", True),
+        ("chat.room1.typing", True),
+        ("chat.ä", True),
+        ("chat", False),
+        ("chat.", False),
+        ("chat..x", False),
+        ("chats.x", False),
+        ("chat.a b", False),
+        ("chat.a\n", False),
+        ("chat.\ud800", False),
+        ("chat." + "x" * 195, True),
+        ("chat." + "x" * 196, False),
+        ("orders.ada", True),
+        ("orders.ada.x", False),
+        ("orders.*", False),
+        ("orders.${claims.sub}", False),
+        ("own.ada.x", True),
+        ("own.eve.x", False),
+        ("", False),
+    ],
+)
+def test_channels_of_messages(name: str, allowed: bool) -> None:
+    fits = allows_messages(("chat.*", "orders.${claims.sub}", "own.${claims.sub}.*"), {"sub": "ada"})
+    assert fits(name) is allowed
+
+
+def test_claims_open_no_channels_of_others() -> None:
+    patterns = ("orders.${claims.sub}", "own.${claims.sub}.*")
+    for sub in ("*", "", None, " ", "ada.*"):
+        fits = allows_messages(patterns, {"sub": sub})
+        assert not any(fits(name) for name in ("orders.ada", "orders.", "own.ada.x", "own..x", "own.x", "orders.ada.x"))
+    fits = allows_messages(patterns, {"sub": "ada.x"})
+    assert fits("orders.ada.x")
+    assert not fits("own.ada.x.secret"), "that is a channel of ada's"
+    assert not allows_messages(patterns, {})("orders.ada")
+
+
+def test_every_channel_but_paths() -> None:
+    fits = allows_messages(("*",), {})
+    assert fits("x")
+    assert fits("x.y")
+    assert not fits("/x")
+
+
+@pytest.mark.parametrize("text", ["a*", "*.a", "a.*.b", "a..b", "", "/a", "a b", "${params.id}", "${claims.sub", "a."])
+def test_what_is_no_pattern(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        message_pattern(text)
+    assert not is_message_name("a..b")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from gateway.core.codes import TOO_SLOW, Disconnect
-from gateway.core.cursor import catch_up, join
-from gateway.core.event import Change, ItemChange, Json
+from gateway.core.cursor import catch_up, flush, join
+from gateway.core.event import Change, ItemChange, Json, message
 from gateway.core.log import Audience, Batch, Log
 from gateway.core.position import Position, parse_position
 from gateway.core.settings import LogLimits, Mode, SlowPolicy
@@ -55,6 +55,40 @@ def test_a_position_in_the_log_is_continued() -> None:
 def test_a_position_outside_the_log_is_reset(since: Position) -> None:
     first = events(join(filled(5, keep=2), audience("items"), since))
     assert first == [{"id": "e.5", "type": "snapshot", "data": 5, "reset": True}]
+
+
+def messages(count: int, keep: int = 1000) -> Log:
+    log = Log(LogLimits(events=keep), Position("e", 0))
+    log.messages = True
+    for offset in range(1, count + 1):
+        log.append(Position("e", offset), message(offset), now=0.0)
+    return log
+
+
+def test_messages_have_no_state() -> None:
+    reader = audience("items")
+    assert join(messages(3), reader, None) == (b"", 0, 3, False)
+    assert events(join(messages(3), reader, Position("e", 2))) == [{"id": "e.3", "type": "message", "data": 3}]
+    assert join(messages(0), reader, Position("e", 0)) == (b"", 0, 0, False)
+
+
+@pytest.mark.parametrize(("since", "missed"), [(("e", 1), 2), (("old", 1), None), (("e", 99), None)])
+def test_messages_that_are_gone_are_a_gap(since: tuple[str, int], missed: int | None) -> None:
+    log, reader = messages(5, keep=2), audience("items")
+    first = join(log, reader, Position(*since))
+    assert events(first) == [{"type": "gap", "data": {"missed": missed}}]
+    assert [event["id"] for event in events(catch_up(log, reader, first.offset, "disconnect"))] == ["e.4", "e.5"]
+
+
+def test_slow_readers_of_messages_go_or_are_told_what_they_missed() -> None:
+    log, reader = messages(5, keep=2), audience("items")
+    assert catch_up(log, reader, 1, "disconnect") is TOO_SLOW
+    for batch in (catch_up(log, reader, 1, "skip"), flush(log, reader, 1)):
+        assert events(batch) == [{"type": "gap", "data": {"missed": 2}}]
+        assert isinstance(batch, Batch)
+        assert batch.offset == 3
+    assert [event["id"] for event in events(flush(log, reader, 3))] == ["e.4", "e.5"]
+    assert events(flush(filled(5, keep=2), reader, 1))[0]["reset"]
 
 
 def test_slow_readers_are_treated_by_policy() -> None:

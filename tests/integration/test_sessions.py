@@ -25,7 +25,11 @@ upstreams:
   shop: {{url: "{url}"}}
 routes:
   - path: /live
-    session: {{subscribe: ["/api/**"], requests: true, limits: {{subscriptions: 3, requests: 2, response: 2KB}}}}
+    session:
+      subscribe: ["/api/**", "chat.*"]
+      publish: ["chat.*"]
+      requests: true
+      limits: {{subscriptions: 3, requests: 2, response: 2KB}}
   - path: /api/shirts
     upstream: shop
     live: {{poll: {{interval: 100ms}}, items: {{key: id}}, linger: 0s}}
@@ -38,6 +42,8 @@ routes:
   - path: /plain/**
     methods: [GET, PATCH, POST]
     upstream: shop
+channels:
+  "chat.short.*": {{log: {{events: 2}}}}
 """
 
 Message = dict[str, Any]
@@ -250,6 +256,28 @@ async def test_resume_by_position(gateway: Serve, backend: Backend) -> None:
         await other.ask(op="subscribe", id=3, channel="/api/ada/shirts", since="elsewhere.4")
         again = await other.event()
         assert (again["event"]["type"], again["event"]["reset"]) == ("snapshot", True)
+
+
+@pytest.mark.parametrize("protocol", ["tidegate.json.v1", "tidegate.msgpack.v1"])
+async def test_clients_talk_to_each_other_and_resume(gateway: Serve, backend: Backend, protocol: str) -> None:
+    running = start(gateway, backend)
+    async with session(running) as ada, session(running, protocol) as eve:
+        joined = await eve.ask(op="subscribe", id=1, channel="chat.short.a")
+        said = [await ada.ask(op="publish", id=n, channel="chat.short.a", data={"n": n}) for n in range(4)]
+        heard = [await eve.event() for _ in range(4)]
+        assert [event["event"]["type"] for event in heard] == ["message"] * 4
+        assert [event["event"]["id"] for event in heard] == [answer["position"] for answer in said]
+        assert [event["event"]["data"] for event in heard] == [{"n": n} for n in range(4)]
+        await ada.ask(op="subscribe", id=1, channel="chat.short.a", since=said[1]["position"])
+        assert [(await ada.event())["event"]["data"]["n"] for _ in range(2)] == [2, 3]
+        await eve.ask(op="unsubscribe", id=2, channel="chat.short.a")
+        await eve.ask(op="subscribe", id=3, channel="chat.short.a", since=joined["position"])
+        assert (await eve.event())["event"] == {"type": "gap", "data": {"missed": 2}}
+        assert [(await eve.event())["event"]["data"]["n"] for _ in range(2)] == [2, 3]
+        for message, code in (({"channel": "news", "data": 1}, "not_allowed"), ({"channel": "chat.a"}, "bad_message")):
+            assert (await eve.ask(op="publish", id=4, **message))["error"]["code"] == code
+        assert sample(running, "tidegate_channels", "chat.short.*") == 1
+        assert sample(running, "tidegate_events_total", "chat.short.*") == 4
 
 
 async def test_it_is_counted_and_logged(gateway: Serve, backend: Backend) -> None:

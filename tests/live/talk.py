@@ -27,6 +27,8 @@ Answer = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SETTINGS = SessionSettings(
     subscribe=(parse_template("/shirts"), parse_template("/shirts/{size}")),
+    messages=("chat.*", "for.${claims.sub}"),
+    publish=("chat.*",),
     requests=True,
     limits=SessionLimits(subscriptions=2, requests=2, response=1000),
 )
@@ -80,7 +82,7 @@ class Talk:
         for name, found in find("codecs").items():
             plugin = found.load()
             codecs[name] = plugin.make(plugin.options(), context)  # type: ignore[assignment]  # of this kind
-        inside = Inside(channels=scene.live.channels, find=self._find, rest=self._rest, codecs=codecs)
+        inside = Inside(channels=scene.live.channels, messages=(), find=self._find, rest=self._rest, codecs=codecs)
         self.sessions = Sessions(scene.live.parts, inside)
 
     def _find(self, path: bytes, host: bytes | None) -> Found:

@@ -227,3 +227,50 @@ async def test_requests_that_can_not_be_stopped_are_few(talk: Talk) -> None:
     assert client.heard() == []
     await client.say(op="request", id=9, path="/")
     assert talk.asked[-1]["extensions"]["tidegate.wire"].whole
+
+
+async def test_messages_reach_those_who_follow(talk: Talk) -> None:
+    one, other = await talk.open(), await talk.open()
+    one.heard()
+    (joined,) = (m for m in await other.say(op="subscribe", id=1, channel="chat.a") if m["op"] == "ok")
+    (ok,) = await one.say(op="publish", id=1, channel="chat.a", data={"text": "hi"})
+    assert ok == {"op": "ok", "id": 1, "position": joined["position"].replace(".0", ".1")}
+    event = {"id": ok["position"], "type": "message", "data": {"text": "hi"}}
+    assert other.heard() == [{"op": "event", "channel": "chat.a", "event": event}]
+    said = await one.say(op="subscribe", id=2, channel="chat.a", since=joined["position"])
+    assert [message.get("event") for message in said] == [None, event]
+    said = await other.say(op="subscribe", id=2, channel="chat.b", since="old.7")
+    assert [message.get("event") for message in said] == [None, {"type": "gap", "data": {"missed": None}}]
+    await other.leave()
+    assert await one.say(op="publish", id=3, channel="chat.a", data=None) != []
+
+
+async def test_what_can_not_be_published_or_followed(talk: Talk) -> None:
+    client = await talk.open(identity=Identity(subject="ada", claims={"sub": "ada"}))
+    client.heard()
+    for message, code in (
+        ({"op": "publish", "channel": "for.ada", "data": 1}, "not_allowed"),
+        ({"op": "publish", "channel": "/shirts", "data": 1}, "not_allowed"),
+        ({"op": "publish", "channel": "chat.a"}, "bad_message"),
+        ({"op": "subscribe", "channel": "for.eve"}, "not_allowed"),
+        ({"op": "subscribe", "channel": "chat.a", "mode": "items"}, "bad_mode"),
+        ({"op": "subscribe", "channel": "chat.a", "since": "x"}, "bad_position"),
+    ):
+        (answer,) = await client.say(id=1, **message)
+        assert (answer["op"], answer["error"]["code"]) == ("error", code)
+    (ok,) = await client.say(op="subscribe", id=1, channel="for.ada")
+    assert ok["op"] == "ok"
+    nobody = await talk.open()
+    assert (await nobody.say(op="subscribe", id=1, channel="for.ada"))[-1]["error"]["code"] == "not_allowed"
+
+
+async def test_a_broker_that_fails_is_an_answer(talk: Talk, caplog: pytest.LogCaptureFixture) -> None:
+    async def fail(channel: str, change: object) -> None:
+        raise OSError("no broker")
+
+    client = await talk.open()
+    client.heard()
+    talk.scene.live.parts.broker.publish = fail  # type: ignore[method-assign,assignment]  # as one that is away
+    (answer,) = await client.say(op="publish", id=1, channel="chat.a", data=1)
+    assert answer["error"]["code"] == "internal"
+    caplog.clear()
