@@ -1,10 +1,11 @@
-"""Sessions of the world's clients, those of the documentation among them, and of one that asks for too much."""
+"""Sessions of the world's clients, those of the documentation among them, and of clients that misbehave."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import re
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from tests.browser.conftest import browser, chromium
 from tests.integration import foreign
@@ -19,7 +22,7 @@ from tests.integration.backend import Backend
 from tests.integration.conftest import Serve
 from tests.integration.gateways import Gateway
 from tests.integration.processes import LIMIT, Process, come
-from tests.integration.test_sessions import session
+from tests.integration.test_sessions import Client, session
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
@@ -29,7 +32,7 @@ __all__ = ["browser", "chromium"]
 CONFIG = """\
 upstreams:
   shop: {{url: "{url}"}}
-limits: {{messages_per_second: 1000000, bytes_per_second: 1GB}}
+limits: {{messages_per_second: {rate}, bytes_per_second: 1GB}}
 routes:
   - path: /live
     session: {{subscribe: ["/api/**", "chat.*"], publish: ["chat.*"], requests: true}}
@@ -48,13 +51,15 @@ SAYS = [
     (r"^/api/shirts snapshot", r"^200 \[\{'id': 1"),
     (r"^\[\{'id': 1", r"^snapshot \[\{'id': 1"),
 ]
+MANY = 150
+BIG = "x" * 60_000
 
 Say = Callable[[str], Awaitable[object]]
 Hear = Callable[[], Awaitable[dict[str, Any]]]
 
 
-def start(gateway: Serve, backend: Backend) -> Gateway:
-    return gateway(CONFIG.format(url=backend.url))
+def start(gateway: Serve, backend: Backend, rate: int = 1_000_000) -> Gateway:
+    return gateway(CONFIG.format(url=backend.url, rate=rate))
 
 
 @contextmanager
@@ -154,6 +159,36 @@ async def test_a_browser(browser: Browser, gateway: Serve, backend: Backend) -> 
     await page.close()
 
 
+@pytest.mark.parametrize("channel", ["chat.big", "chat.skip.big"])
+async def test_who_reads_nothing_holds_up_nobody(gateway: Serve, backend: Backend, channel: str) -> None:
+    running = start(gateway, backend)
+    small = socket.create_connection(("127.0.0.1", running.port))
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
+    small.setblocking(False)
+    async with (
+        session(running) as publisher,
+        session(running) as follower,
+        connect(f"{running.ws}/live", sock=small, proxy=None, max_queue=1, ping_interval=None) as sleeper,
+    ):
+        slow = Client(sleeper, binary=False)
+        assert (await slow.hear())["op"] == "hello"
+        for client in (slow, follower):
+            assert (await client.ask(op="subscribe", id=1, channel=channel))["op"] == "ok"
+        before = running.resident()
+        for number in range(MANY):
+            assert (await publisher.ask(op="publish", id=number, channel=channel, data=[number, BIG]))["op"] == "ok"
+            assert (await follower.event())["event"]["data"][0] == number
+        assert running.resident() - before < 5 * 2**20, "9 MB were published"
+        if channel == "chat.big":
+            while (message := await slow.event())["op"] != "error":
+                pass
+            assert (message["channel"], message["error"]["code"]) == (channel, "too_slow")
+        else:
+            assert (await slow.event("gap"))["event"]["data"]["missed"] > 0
+            while (await slow.event("message"))["event"]["data"][0] != MANY - 1:
+                pass
+
+
 async def test_a_flood_of_requests_is_answered_and_holds_up_nobody(gateway: Serve, backend: Backend) -> None:
     running = start(gateway, backend)
     backend.hold = asyncio.Event()
@@ -168,3 +203,16 @@ async def test_a_flood_of_requests_is_answered_and_holds_up_nobody(gateway: Serv
         await come(lambda: len(backend.asked) == 32, "those within the limit are asked")
         backend.hold.set()
         assert {(await flood.hear())["status"] for _ in range(32)} == {200}
+
+
+async def test_more_messages_than_allowed_end_the_session_alone(gateway: Serve, backend: Backend) -> None:
+    running = start(gateway, backend, rate=20)
+    async with session(running) as flood, session(running) as other:
+        for _ in range(30):
+            await flood.say(op="ping")
+        with pytest.raises(ConnectionClosed) as closed:
+            await flood.answer("never")
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4429
+        await other.say(op="ping", id=1)
+        assert await other.answer(1) == {"op": "pong", "id": 1}
