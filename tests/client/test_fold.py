@@ -68,6 +68,8 @@ def fold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fold]:
 
 @given(old=DOCUMENTS, new=DOCUMENTS)
 @example(old={"__proto__": {"polluted": 1}}, new={"__proto__": {"polluted": 2}})
+@example(old=[1, 3], new=[1, 2, 3])
+@example(old=[{"a": 1}, {"a": 2}, {"a": 3}], new=[{"a": 1}, {"a": 3}])
 @example(old={}, new={"__proto__": {"polluted": 1}})
 @SHARED
 def test_patches(fold: Fold, old: Json, new: Json) -> None:
@@ -120,6 +122,7 @@ def test_item_events(fold: Fold, old: list[Json], new: list[Json], order: bool |
         ("id", [{"id": 1}], {"key": "1", "item": {"id": "1"}}, [{"id": 1}, {"id": "1"}]),
         ("id", [7, None, {"id": 1}], {"key": 1, "item": {"id": 1, "n": 1}}, [7, None, {"id": 1, "n": 1}]),
         ("id", None, {"key": 1, "item": {"id": 1}}, [{"id": 1}]),
+        ("id", [{"id": 1, "n": 1}, {"id": 1, "n": 2}], {"key": 1, "item": {"id": 1}}, [{"id": 1, "n": 1}, {"id": 1}]),
     ],
 )
 def test_keys(fold: Fold, key: Json, before: Json, event: dict[str, Json], after: Json) -> None:
