@@ -17,8 +17,9 @@ BY_MODE: Mapping[Mode, tuple[str, ...]] = {
     "notify": ("notify",),
 }
 EVERY = ("status", "gap", "close")  # in every mode
+PUBLISHED = ("message",)  # on channels without state, which only sessions follow
 
-FROM_CLIENT = ("subscribe", "unsubscribe", "request", "cancel", "ping")
+FROM_CLIENT = ("subscribe", "unsubscribe", "request", "cancel", "publish", "ping")
 FROM_SERVER = ("hello", "ok", "event", "response", "error", "pong")
 
 _ANY: Object = {"description": "anything that JSON can say"}
@@ -58,6 +59,7 @@ _EVENTS: Mapping[str, tuple[str, Object, bool]] = {
     "deleted": ("An item is gone.", _object("key", key=_KEYED["key"]), True),
     "patch": ("Operations on the state before.", _PATCH, True),
     "merge": ("An RFC 7396 merge patch for the state before.", _ANY, True),
+    "message": ("What was published to a channel without state.", _ANY, True),
     "notify": ("Something has changed: fetch it by REST.", {"type": "null"}, True),
     "status": (
         "How fresh the state is.",
@@ -87,6 +89,9 @@ _OPS: Mapping[str, tuple[str, Object, Object]] = {
         "A REST request.", {"id": _ID, "path": _TARGET}, {"method": _TEXT, "headers": _HEADERS, "body": _ANY},
     ),
     "cancel": ("Give up a request.", {"id": _ID}, {}),
+    "publish": (
+        "Send something to all who follow a channel without state.", {"id": _ID, "channel": _TEXT, "data": _ANY}, {},
+    ),
     "ping": ("Is the line alive?", {}, {"id": _ID}),
     "hello": (
         "The first message.",

@@ -5,12 +5,24 @@ from typing import Any, cast, get_args
 import msgspec
 import pytest
 
-from gateway.commands.asyncapi_messages import BY_MODE, EVERY, FROM_CLIENT, FROM_SERVER, messages
+from gateway.commands.asyncapi_messages import BY_MODE, EVERY, FROM_CLIENT, FROM_SERVER, PUBLISHED, messages
 from gateway.core.event import EventType
-from gateway.core.messages import Cancel, Error, Hello, Ok, Ping, Pong, Request, Response, Subscribe, Unsubscribe
+from gateway.core.messages import (
+    Cancel,
+    Error,
+    Hello,
+    Ok,
+    Ping,
+    Pong,
+    Publish,
+    Request,
+    Response,
+    Subscribe,
+    Unsubscribe,
+)
 from gateway.core.settings import Mode
 
-CLIENT = (Subscribe, Unsubscribe, Request, Cancel, Ping)
+CLIENT = (Subscribe, Unsubscribe, Request, Cancel, Publish, Ping)
 SERVER = (Hello, Ok, Response, Error, Pong)
 
 
@@ -20,7 +32,8 @@ def payload(name: str) -> dict[str, Any]:
 
 def test_every_mode_and_every_type_of_event_is_told() -> None:
     assert set(BY_MODE) == set(get_args(Mode))
-    assert {kind for kinds in BY_MODE.values() for kind in kinds} | set(EVERY) == set(get_args(EventType))
+    streamed = {kind for kinds in BY_MODE.values() for kind in kinds} | set(EVERY)
+    assert streamed | set(PUBLISHED) == set(get_args(EventType))
     assert set(messages()) == {*get_args(EventType), *FROM_CLIENT, *FROM_SERVER}
 
 

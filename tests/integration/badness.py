@@ -70,7 +70,6 @@ REQUESTS: dict[str, tuple[bytes, int]] = {
     "an upgrade by POST": (handshake("/api/shirts").replace(b"GET", b"POST"), 400),
     "an upgrade that a proxy broke": (handshake("/api/shirts").replace(b": Upgrade", b": keep-alive"), 400),
     "an upgrade by HTTP/1.0": (handshake("/api/shirts").replace(b"HTTP/1.1", b"HTTP/1.0"), 400),
-    "an upgrade of what is not live": (handshake("/rest/x"), 404),
     "an upgrade of nothing": (handshake("/nowhere"), 404),
     "a foreign page with a cookie": (handshake("/api/shirts", "Origin: http://evil", "Cookie: a=b"), 403),
     "an unknown subprotocol": (handshake("/api/shirts", "Sec-WebSocket-Protocol: mqtt"), 400),

@@ -28,9 +28,9 @@ routes:
 """
 
 
-async def hears(url: str, ca: Path) -> list[dict[str, object]]:
-    """What npm undici hears: it says "hello", and closes with 4001 after the first message."""
-    command = [foreign.node(), "--no-warnings", str(foreign.NODE_FOLDER / "undici.mjs"), url, str(ca)]
+async def hears(url: str, ca: Path, *words: str) -> list[dict[str, object]]:
+    """What npm undici hears: it says `words`, and closes with 4001 after the first message."""
+    command = [foreign.node(), "--no-warnings", str(foreign.NODE_FOLDER / "undici.mjs"), url, str(ca), *words]
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=LIMIT, check=False)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -47,7 +47,7 @@ async def test_undici(gateway: Serve, backend: Backend, tmp_path: Path) -> None:
             listen=f'{{address: "127.0.0.1:0", tls: {{cert: {cert}, key: {cert}}}, http2_websockets: true}}',
         )
         url = running.url.replace("https://127.0.0.1", "wss://localhost")
-        passed = await hears(f"{url}/chat", ca)
+        passed = await hears(f"{url}/chat", ca, "hello")
         assert passed == [{"open": ""}, {"message": "hello"}, {"code": 4001, "reason": "bye", "clean": True}]
         await come(lambda: speaker.closed == [(4001, "bye")])
         assert running.logged(kind="open", transport="tunnel")["http"] == "2"

@@ -58,6 +58,7 @@ async def test_it_stops_cleanly_while_streams_are_open(
         close = await read_close(reader)
         assert close.code == 1012
         assert "reconnect" in close.reason
+        await heard(events, "close")
         with pytest.raises(EOFError):  # the stream's own end, not a cut connection
             await heard(events, "anything but a status")
         assert await idle.read() == b""
@@ -128,7 +129,7 @@ def test_a_wrong_configuration_is_not_served(tmp_path: Path) -> None:
 def test_start_up_tells_listeners_and_routes(gateway: Serve, backend: Backend) -> None:
     running = start(gateway, backend)
     running.process.line(r"^route +/\*\*")
-    assert [line.split()[0] for line in running.process.said] == ["listening", "admin", "route", "route", "route"]
+    assert [line.split()[0] for line in running.process.said] == ["listening", "admin", *["route"] * 4]
 
 
 def test_healthcheck(gateway: Serve, backend: Backend) -> None:

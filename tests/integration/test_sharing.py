@@ -56,7 +56,9 @@ async def test_a_hundred_clients_cause_one_poll_per_interval(gateway: Serve, bac
         streams = await open_many(stack, url, {}, 50)
         assert all(said.data == [{"id": 1, "stock": 12}] for said in await all_hear(streams, "snapshot"))
         streams_open = {
-            labels["transport"]: value for name, labels, value in running.samples() if name == "tidegate_streams"
+            labels["transport"]: value
+            for name, labels, value in running.samples()
+            if name == "tidegate_streams" and value
         }
         assert streams_open == {"websocket": 50, "sse": 50}
         for stock in (13, 14):
