@@ -306,7 +306,7 @@ class Application:
             stack.push_async_callback(self._finish_requests)
             stack.push_async_callback(self._live.close)
             stack.push_async_callback(self._sessions.close)
-            await self._live.start()
+            await self._live.start(self._live_routes.values())
             await self._sessions.start()
             self.health.ready = True
             await send({"type": "lifespan.startup.complete"})

@@ -12,7 +12,6 @@ from gateway.config.model import (
     BrokerKeys,
     CertificateKeys,
     ConfigKeys,
-    Items,
     Listener,
     ListenerTls,
     LiveKeys,
@@ -185,7 +184,7 @@ def _messages(pattern: str, keys: MessageKeys) -> settings.MessageSettings:
 def _live(live: LiveKeys) -> settings.LiveSettings:
     return settings.LiveSettings(
         source=used(live, LiveKeys),
-        items=_items(live.items) if live.items else None,
+        items=items_of(live),
         ignore=tuple(live.ignore),
         modes=tuple(live.modes or ()),
         log=settings.LogLimits(**dict(live.log)),
@@ -198,7 +197,10 @@ def _live(live: LiveKeys) -> settings.LiveSettings:
     )
 
 
-def _items(items: Items) -> settings.Items:
+def items_of(live: LiveKeys) -> settings.Items | None:
+    items = live.items
+    if items is None:
+        return None
     return settings.Items(
         at=items.at,
         key=tuple(items.key),

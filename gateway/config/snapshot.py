@@ -16,6 +16,7 @@ from gateway.config.explain import explain, place
 from gateway.config.include import read_all
 from gateway.config.model import BrokerKeys, ConfigKeys
 from gateway.config.named import located, mistakes
+from gateway.config.placed import misplaced
 from gateway.config.reader import resolve
 from gateway.config.tree import HIDDEN, Path, Tree, Value, map_text
 from gateway.core.settings import Gateway
@@ -71,7 +72,8 @@ def _checked(path: str, environ: Mapping[str, str]) -> _Checked:
     except ValidationError as error:
         raise ConfigError(_once(problems + explain(error, tree, model.config))) from None
     if not problems:
-        problems = [tree.problem(path, message) for path, message in mistakes(located(config, tree), config.upstreams)]
+        found = [*misplaced(config), *mistakes(located(config, tree), config.upstreams)]
+        problems = [tree.problem(path, message) for path, message in found]
     if problems:
         raise ConfigError(_once(problems))
     return _Checked(tree, complete(config))

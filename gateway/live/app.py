@@ -7,7 +7,7 @@ the transport carry it. What can be refused is refused before the upgrade, as an
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.core.access import AccessLog
@@ -21,6 +21,7 @@ from gateway.core.stats import Stats, StreamStats
 from gateway.errors import ClientError
 from gateway.live.channels import SWEEP, Channels, LiveRoute
 from gateway.live.connection import LAST_BYTES, Opening, Over, StreamConnection, WriterFor
+from gateway.live.kept import keep, kept
 from gateway.live.negotiate import check_options, check_origin, mode_of, position_of, request_of
 from gateway.live.supervisor import Supervisor
 from gateway.plugin import Broker, Clock, Transport
@@ -85,9 +86,12 @@ class Live:
                 chosen, most = transport, wish
         return Asked(request, chosen) if chosen is not None else None
 
-    async def start(self) -> None:
-        """Begin the upkeep of channels."""
+    async def start(self, routes: Iterable[LiveRoute] = ()) -> None:
+        """Begin the upkeep of channels, and with those of the `routes` that are to be there always."""
         self._supervisor.start(self._sweep(), "channel upkeep")
+        for live in kept(routes):
+            work = keep(self._channels, live, self._parts.clock)
+            self._supervisor.start(work, f"channel that is kept of route {live.route.name}")
 
     async def close(self) -> None:
         """Send every subscriber away with a reason to come back, then end the sources."""

@@ -20,7 +20,18 @@ from gateway.plugin.authenticator import Authenticator, Described
 from gateway.plugin.broker import Broker, Deliver
 from gateway.plugin.codec import Codec
 from gateway.plugin.context import Clock, Context
-from gateway.plugin.options import Duration, File, Names, Options, Percent, Secret, Size, UpstreamName
+from gateway.plugin.options import (
+    Duration,
+    File,
+    Names,
+    Options,
+    Percent,
+    Place,
+    Secret,
+    Size,
+    UpstreamName,
+    format_duration,
+)
 from gateway.plugin.registry import (
     AuthenticatorPlugin,
     BrokerPlugin,
@@ -32,6 +43,7 @@ from gateway.plugin.registry import (
 from gateway.plugin.source import (
     Again,
     AnySource,
+    EagerSource,
     Incident,
     PollResult,
     Publisher,
@@ -72,6 +84,7 @@ __all__ = [
     "Disconnect",
     "Discoverable",
     "Duration",
+    "EagerSource",
     "Encoding",
     "Event",
     "File",
@@ -84,6 +97,7 @@ __all__ = [
     "Names",
     "Options",
     "Percent",
+    "Place",
     "Plugin",
     "PollResult",
     "Position",
@@ -112,6 +126,7 @@ __all__ = [
     "backoff",
     "bearer_token",
     "cookie_value",
+    "format_duration",
     "jittered",
     "parse_retry_after",
     "rest",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import (
@@ -20,6 +21,8 @@ from pydantic.config import JsonDict
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from gateway.core.settings import Items
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 _PERCENT = re.compile(r"([0-9]{1,2}|100)%", re.ASCII)
 _SIZE = re.compile(r"(\d+)(B|KB|MB|GB)", re.ASCII)
@@ -34,6 +37,24 @@ def _written_defaults(schema: JsonDict, model: type[BaseModel]) -> None:
     for name, field in properties.items() if isinstance(properties, dict) else ():
         if isinstance(field, dict) and "default" in field:
             field["default"] = written[name]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """The route that a source's options stand on.
+
+    `params` are the names in its path; it is `fixed` where exactly one path fits it. `auth` says that clients have to
+    be known; `told` are the names of the headers, in lower case, that tell the backend who they are, and with
+    `own_host` it is sent the client's Host as well.
+    """
+
+    path: str
+    params: tuple[str, ...] = ()
+    fixed: bool = True
+    items: Items | None = None
+    auth: bool = False
+    told: frozenset[str] = frozenset()
+    own_host: bool = False
 
 
 class Options(BaseModel):
@@ -52,6 +73,13 @@ class Options(BaseModel):
         """What only a look at the machine can tell, such as a file that does not hold what it should.
 
         Called by `tidegate check` when everything else is right; each `File` is a path to open by then.
+        """
+        yield from ()
+
+    def misplaced(self, place: Place) -> Iterator[tuple[str, str]]:
+        """Of a source's options: the keys (as `pages.first`) that don't fit each other or the route, and the remedies.
+
+        Called by `tidegate check` when the values themselves are right.
         """
         yield from ()
 

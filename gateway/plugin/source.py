@@ -185,4 +185,17 @@ class WatchingSource(Protocol):
         """One channel's watch, made for its first subscriber and dropped after the last has gone."""
 
 
+@runtime_checkable
+class EagerSource(Protocol):
+    """A source that may want a channel before anybody follows it."""
+
+    @property
+    def always(self) -> bool:
+        """Whether the channel of the route's own path is filled from start-up to the end.
+
+        It is the one that a client without a query and without credentials would have: `share` is asked about such a
+        client. Where the backend refuses the resource it is asked again after growing pauses.
+        """
+
+
 AnySource: TypeAlias = Source | WatchingSource

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import jmespath
@@ -23,36 +23,21 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue, WithJsonSchema
 from pydantic_core import CoreSchema
 
-from gateway.plugin import Duration, Options, Secret, Size
+from gateway.plugin import Duration, Options, Place, Size
+from gateway_plugins.sources.poll_credentials import USUAL, Credentials, HeaderName
+from gateway_plugins.sources.poll_fit import unfit
 from gateway_plugins.sources.poll_formats import FormatName
-from gateway_plugins.sources.poll_oauth2 import OAuth2
 from gateway_plugins.sources.poll_request import Asking
 from gateway_plugins.sources.poll_tempo import Pace
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", re.ASCII)
-_LINE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _PERCENT = re.compile(r"([0-9]{1,2})%", re.ASCII)
-
-# These belong to the connection or to the poll itself, never to a client.
-_CONDITIONS = {"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
-_BODY = {"content-encoding", "content-length", "content-type", "expect", "te", "trailer", "transfer-encoding"}
-_CONNECTION = {"connection", "host", "keep-alive", "proxy-authorization", "proxy-connection", "upgrade"}
-_NEVER_FORWARDED = _CONDITIONS | _BODY | _CONNECTION | {"accept", "accept-encoding"}
-_USUAL = ("authorization", "cookie")
 
 # Of an interval that adapts: as quick as a person notices, as slow as still feels alive.
 _QUICK, _SLOW = 1.0, 60.0
 
 # A transaction gets its time when it begins, and is seen when it ends; few take longer than so many seconds.
 _LATE = 30.0
-
-
-def _header_name(name: str) -> str:
-    if not _TOKEN.fullmatch(name):
-        raise ValueError("expected the name of a header, as in X-Api-Key")
-    if name.lower() in _NEVER_FORWARDED:
-        raise ValueError("this header belongs to the poll itself and can't be forwarded")
-    return name.lower()
 
 
 def _percent(value: object) -> float:
@@ -97,8 +82,6 @@ Percent = Annotated[
     PlainSerializer(lambda share: f"{share:.0%}", return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": r"^\d{1,2}%$"}),
 ]
-
-HeaderName = Annotated[str, AfterValidator(_header_name)]
 
 Expression = Annotated[str, AfterValidator(_expression)]
 
@@ -258,82 +241,6 @@ class Since(Options):
         return (0.0 if self.written == "raw" else _LATE) if self.overlap is None else self.overlap
 
 
-class Basic(Options):
-    """A user name and a password (RFC 7617)."""
-
-    user: str
-    password: Secret
-
-
-class Service(Options):
-    """The gateway's own credentials, the same for everybody: use it only for what every client may see."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    bearer: Secret | None = None
-    """sent as Authorization: Bearer"""
-    basic: Basic | None = None
-    """sent as Authorization: Basic"""
-    oauth2: OAuth2 | None = None
-    """tokens that the gateway gets itself, by client credentials, sent as Authorization: Bearer"""
-    headers: dict[HeaderName, Secret] = Field(default={})
-    """sent as they are, as X-Api-Key"""
-
-    @model_validator(mode="after")
-    def _something(self) -> Service:
-        ways = [name for name in ("bearer", "basic", "oauth2") if getattr(self, name) is not None]
-        if len(ways) > 1:
-            raise ValueError(f"{ways[0]} and {ways[1]} are both Authorization: leave one")
-        if not ways and not self.headers:
-            raise ValueError("expected bearer, basic, oauth2 or headers")
-        if ways and "authorization" in self.headers:
-            raise ValueError(f"{ways[0]} and headers are both Authorization: leave one")
-        for _, value in self.lines():
-            if not _LINE.fullmatch(value):
-                raise ValueError("a credential holds characters that a header cannot")
-        return self
-
-    def lines(self) -> list[tuple[bytes, bytes]]:
-        """The headers to send."""
-        lines = [(name.encode(), value.get_secret_value().encode()) for name, value in sorted(self.headers.items())]
-        if self.bearer is not None:
-            lines.append((b"authorization", b"Bearer " + self.bearer.get_secret_value().encode()))
-        if self.basic is not None:
-            pair = f"{self.basic.user}:{self.basic.password.get_secret_value()}".encode()
-            lines.append((b"authorization", b"Basic " + b64encode(pair)))
-        return lines
-
-
-class Credentials(Options):
-    """`forward`: Authorization and Cookie; `none`; a list of the headers to forward; or the gateway's own."""
-
-    forward: list[HeaderName] = Field(default=[])
-    service: Service | None = None
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Credentials:
-        if self.service is not None and self.forward:
-            raise ValueError("forward and service are two kinds of credentials: leave one")
-        return self
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: object) -> object:
-        if value == "forward":
-            return {"forward": list(_USUAL)}
-        if value == "none":
-            return {"forward": []}
-        if not isinstance(value, (dict, Credentials)):
-            raise ValueError("expected forward, none, {forward: [header names]}, or {service: {...}}")
-        if value == {}:
-            raise ValueError("expected forward or service")
-        return value
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"enum": ["forward", "none"]}, handler(core)]}
-
-
 class PollOptions(Options):
     """Asks the backend for the resource at an interval, while somebody follows it."""
 
@@ -348,7 +255,7 @@ class PollOptions(Options):
     """for one whole poll, from asking to the last byte"""
     conditional: Conditional = Conditional()
     """how far the backend's ETag and Last-Modified are trusted"""
-    credentials: Credentials = Credentials(forward=list(_USUAL))
+    credentials: Credentials = Credentials(forward=list(USUAL))
     """the client's headers sent to the backend; clients share a channel only if they are the same in all of them"""
     share_by: list[Claim] = Field(default=[])
     """claims that decide the answer, as claims.tenant: who has the same ones shares, whatever the credentials"""
@@ -364,10 +271,15 @@ class PollOptions(Options):
     """after a whole read, ask only for what has changed since; needs `items`"""
     max_body: Annotated[Size, AfterValidator(_body_size)] = 5 * 1024**2
     """an answer that is bigger counts as a failure; pages beyond this, all together, as not read"""
+    always: bool = False
+    """from start-up on, whether anybody follows or not; only where the backend is asked the same for everybody"""
     tolerate: Annotated[int, Field(ge=0, le=1000)] = 2
     """failures in a row before clients that have data are told that it is stale"""
     max_backoff: Time = 60.0
     """the longest pause while the backend fails, also when it asks for a longer one"""
+
+    def misplaced(self, place: Place) -> Iterator[tuple[str, str]]:
+        yield from unfit(self, place)
 
     @property
     def pace(self) -> Pace:

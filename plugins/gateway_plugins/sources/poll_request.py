@@ -37,6 +37,8 @@ class Asking(Options):
             raise ValueError("POST needs body: what the resource is asked with")
         if self.method == "GET" and self.body is not None:
             raise ValueError("body needs method: POST")
+        if self.method == "GET" and self.content_type != type(self).model_fields["content_type"].default:
+            raise ValueError("content_type needs method: POST")
         return self
 
     @property

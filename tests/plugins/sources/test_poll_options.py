@@ -21,16 +21,3 @@ def test_the_pace_of_the_options() -> None:
 def test_conditions_that_make_no_sense(value: object) -> None:
     with pytest.raises(ValueError, match=r"max_304|ttl|etags"):
         Conditional.model_validate(value)
-
-
-@pytest.mark.parametrize(
-    ("service", "message"),
-    [
-        ({}, "expected bearer, basic, oauth2 or headers"),
-        ({"bearer": "a", "oauth2": {"token_url": "https://i/t", "client_id": "a", "client_secret": "b"}}, "bearer and"),
-        ({"bearer": "a", "headers": {"Authorization": "b"}}, "both Authorization"),
-    ],
-)
-def test_service_credentials_that_make_no_sense(service: object, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        PollOptions.model_validate({"credentials": {"service": service}})
