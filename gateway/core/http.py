@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
-from gateway.core.asgi import Header
+from gateway.core.asgi import Header, Headers
 from gateway.core.identity import Identity
 
 IDENTITY = "tidegate.identity"
@@ -18,6 +19,17 @@ def header(headers: list[Header] | tuple[Header, ...], name: bytes) -> bytes | N
         if key.lower() == name:
             return value
     return None
+
+
+class Asker(Protocol):
+    """Whom an upstream is asked for."""
+
+    @property
+    def client(self) -> str:
+        """Who that is to others who wait for the same upstream: an address, or empty where there is none."""
+
+    def informational(self, status: int, headers: Headers) -> None:
+        """Is told each 1xx answer before the final one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from gateway.core.codes import BAD_MESSAGE, NORMAL, Disconnect
 from gateway.core.credentials import MAX_TOKEN, bearer_token, cookie_value
 from gateway.core.depth import MAX_DEPTH, too_deep
 from gateway.core.event import Change, Event, Json
-from gateway.core.http import Answer, Request
+from gateway.core.http import Answer, Asker, Request
 from gateway.core.identity import Identity
 from gateway.core.pace import backoff, jittered, parse_retry_after, rest
 from gateway.core.position import Position
@@ -57,7 +57,7 @@ from gateway.plugin.source import (
     WatchingSource,
 )
 from gateway.plugin.transport import Collected, Connection, Discoverable, Encoding, Transport
-from gateway.plugin.upstream import Informational, StreamingUpstream, TunnelingUpstream, Upstream, UpstreamCall
+from gateway.plugin.upstream import StreamingUpstream, TunnelingUpstream, Upstream, UpstreamCall
 
 __all__ = [
     "BAD_MESSAGE",
@@ -67,6 +67,7 @@ __all__ = [
     "Again",
     "Answer",
     "AnySource",
+    "Asker",
     "Authenticator",
     "AuthenticatorPlugin",
     "Broker",
@@ -92,7 +93,6 @@ __all__ = [
     "Headers",
     "Identity",
     "Incident",
-    "Informational",
     "Json",
     "Names",
     "Options",

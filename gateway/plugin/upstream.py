@@ -6,10 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.core.asgi import Far, Headers
-from gateway.core.http import Answer
-
-Informational = Callable[[int, Headers], None]
-"""Called for each 1xx answer before the final one, with its status and headers."""
+from gateway.core.http import Answer, Asker
 
 
 class Upstream(Protocol):
@@ -81,7 +78,7 @@ class StreamingUpstream(Upstream, Protocol):
         target: bytes,
         headers: Headers,
         body: bytes,
-        informational: Informational | None = None,
+        asker: Asker | None = None,
     ) -> UpstreamCall:
         """One request with its whole body. The caller must close the call.
 
@@ -98,7 +95,7 @@ class StreamingUpstream(Upstream, Protocol):
         method: bytes,
         target: bytes,
         ready: bytes,
-        informational: Informational,
+        asker: Asker,
         then: Callable[[], None],
     ) -> UpstreamCall | None:
         """The request of most: without a body, over a connection that is there; None when none is idle.
@@ -110,9 +107,7 @@ class StreamingUpstream(Upstream, Protocol):
     async def settle(self, call: UpstreamCall) -> UpstreamCall:
         """What `request` does after asking, for a call of `ask`; the call to go on with may be another."""
 
-    async def open(
-        self, method: bytes, target: bytes, headers: Headers, informational: Informational | None = None
-    ) -> UpstreamCall:
+    async def open(self, method: bytes, target: bytes, headers: Headers, asker: Asker | None = None) -> UpstreamCall:
         """Begin a request whose body is then written to the call. The caller must close it."""
 
 

@@ -43,7 +43,7 @@ class Express:
             ready: bytes | None = notes.get(upstream)
             if ready is None:
                 ready = notes[upstream] = upstream.ready(inbound.headers(upstream.host))
-            call = upstream.ask(inbound.method.encode(), inbound.target, ready, inbound.informational, self._arrived)
+            call = upstream.ask(inbound.method.encode(), inbound.target, ready, inbound, self._arrived)
         except ClientError:
             return False
         if call is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from gateway.core.crowd import client_of
 from gateway.core.forwarded import forwarded_headers
 from gateway.core.headers import one_cookie, request_headers, response_headers, trailer_headers
 from gateway.core.http import IDENTITY
@@ -47,6 +48,12 @@ class Inbound:
         # What is whole from the start has no body; after a wait for an authenticator the body may just have come.
         if self.wire is None or not self.wire.whole or IDENTITY in scope:
             self._measure({name: value for name, value in scope["headers"] if name in _NOTED})
+
+    @property
+    def client(self) -> str:
+        """Who this is to others who wait for an upstream."""
+        client = self._scope.get("client")
+        return client_of(client[0]) if client is not None and client[1] is not None else ""
 
     @property
     def small(self) -> bool:

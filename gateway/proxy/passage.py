@@ -21,6 +21,25 @@ if TYPE_CHECKING:
     from gateway.proxy.reply import Reply
 
 
+class _Uploader:
+    """The asker with a large body: notes that the upstream has asked for it."""
+
+    __slots__ = ("_asked", "_inbound")
+
+    def __init__(self, inbound: Inbound, asked: asyncio.Event) -> None:
+        self._inbound = inbound
+        self._asked = asked
+
+    @property
+    def client(self) -> str:
+        return self._inbound.client
+
+    def informational(self, status: int, headers: Headers) -> None:
+        if status == 100:
+            self._asked.set()
+        self._inbound.informational(status, headers)
+
+
 class Passage:
     """Made for one request, and used once."""
 
@@ -55,7 +74,7 @@ class Passage:
     async def _ask(self, body: bytes) -> None:
         inbound, upstream = self._inbound, self._upstream
         headers = inbound.headers(upstream.host)
-        await self._take(await upstream.request(self._method, inbound.target, headers, body, inbound.informational))
+        await self._take(await upstream.request(self._method, inbound.target, headers, body, inbound))
 
     async def _go_on(self, call: UpstreamCall) -> None:
         await self._take(await self._upstream.settle(call))
@@ -73,14 +92,8 @@ class Passage:
     async def _upload(self, first: Message | None) -> None:
         inbound, upstream = self._inbound, self._upstream
         asked = asyncio.Event()
-
-        def informational(status: int, headers: Headers) -> None:
-            if status == 100:
-                asked.set()
-            inbound.informational(status, headers)
-
         headers = inbound.headers(upstream.host)
-        call = await upstream.open(self._method, inbound.target, headers, informational)
+        call = await upstream.open(self._method, inbound.target, headers, _Uploader(inbound, asked))
         try:
             if inbound.expects:
                 sending = upload_when_asked(self._receive, call, inbound, asked)

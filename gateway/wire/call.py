@@ -11,26 +11,29 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from gateway.core.asgi import Headers
+from gateway.core.http import Asker, header
 from gateway.errors import ClientError
 from gateway.wire.incoming import Incoming
 from gateway.wire.outgoing import chunk, last_chunk
 
 if TYPE_CHECKING:
+    from gateway.core.asgi import Headers
     from gateway.errors import UpstreamError
     from gateway.wire.client1 import Connection
     from gateway.wire.incoming import AnswerParser
 
-Informational: TypeAlias = Callable[[int, Headers], None]  # is told each 1xx answer
 Headed: TypeAlias = "Callable[[Call, UpstreamError | None], None]"  # is told of the final head, or why none will come
+
+# What is read ahead is taken piece by piece, so that a client's write buffer does not hold all of it as well.
+_PIECE = 64 * 1024
 
 
 class Call(Incoming):
     """`ended`: the request is sent. `stale`: a kept-alive connection died before a byte of an answer came.
 
-    `slow`: the owner of the connection has come by more than once since the call began. `then` is called once in
-    place of a waiter, when there is something to tell. `method`, `request` and `began` are the asker's, who may
-    want to ask again.
+    `slow`: the owner of the connection has come by more than once since the call began. `ahead`: all of the answer is
+    read, however slowly it is taken. `then` is called once in place of a waiter, when there is something to tell.
+    `method`, `request` and `began` are the asker's, who may want to ask again.
     """
 
     __slots__ = (
@@ -38,11 +41,13 @@ class Call(Incoming):
         "_error",
         "_left",
         "_loop",
+        "_taken",
         "_visited",
         "_waiter",
+        "ahead",
+        "asker",
         "began",
         "ended",
-        "informational",
         "method",
         "on_head",
         "request",
@@ -54,14 +59,15 @@ class Call(Incoming):
     def __init__(self, method: bytes, connection: Connection, left: int | None, parser: AnswerParser) -> None:
         super().__init__(method, parser)
         self._loop = connection.turn.loop
-        self.ended = self.stale = self.slow = self._visited = False
-        self.informational: Informational | None = None
+        self.ended = self.stale = self.slow = self.ahead = self._visited = False
+        self.asker: Asker | None = None
         self.on_head: Headed | None = None
         self.then: Callable[[], None] | None = None
         self.method = method
         self.request = b""
         self.began = 0.0
         self._connection: Connection | None = connection
+        self._taken = 0  # bytes by `read`
         self._left = left  # bytes of the body to come; None: it is chunked
         self._error: UpstreamError | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -101,10 +107,27 @@ class Call(Incoming):
             if self.complete:
                 return b""
             await self._news()
-        data = self.take()
+        data = self.take_some(_PIECE)
+        self._taken += len(data)
         if self._connection is not None:
             self._connection.resume()
         return data
+
+    @property
+    def client(self) -> str:
+        """Who waits for it; empty where that is nobody's client."""
+        return self.asker.client if self.asker is not None else ""
+
+    @property
+    def rest(self) -> int | None:
+        """Bytes of the answer that are still to come; None where it does not say."""
+        length = header(self.headers, b"content-length")
+        return None if length is None else int(length) - self._taken - self.buffered
+
+    @property
+    def outstanding(self) -> int:
+        """Bytes that are here, or are to come, for the caller to take."""
+        return self.buffered + ((self.rest or 0) if self._connection is not None else 0)
 
     async def write(self, data: bytes) -> bool:
         if self._connection is not None and data:
@@ -121,6 +144,7 @@ class Call(Incoming):
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
+        self._pieces, self.buffered = [], 0
         if connection is not None:
             connection.abort()
 
@@ -157,9 +181,9 @@ class Call(Incoming):
     def inform(self) -> None:
         """Pass the 1xx answers on."""
         between, self.between = self.between, []
-        if self.informational is not None:
+        if self.asker is not None:
             for status, headers in between:
-                self.informational(status, headers)
+                self.asker.informational(status, headers)
 
     def _counted(self, data: bytes) -> bytes:
         self._left = (self._left or 0) - len(data)

@@ -35,6 +35,9 @@ class Owner(Protocol):
     def broke_off(self, error: UpstreamError) -> None:
         """An answer ended early, after its head had been given to the caller."""
 
+    def may_read_ahead(self, connection: Connection) -> bool:
+        """Whether all of an answer may be read now, though its caller does not keep up; a yes is for good."""
+
 
 class Connection(asyncio.Protocol):
     """An open connection is idle, or busy with one call. Times are in seconds."""
@@ -43,6 +46,7 @@ class Connection(asyncio.Protocol):
         "_call",
         "_congested",
         "_drain",
+        "_moved",
         "_name",
         "_owner",
         "_parser",
@@ -69,6 +73,7 @@ class Connection(asyncio.Protocol):
         self._served = 0
         self._patience = inf  # how long it may wait for what it waits for now
         self._since = 0.0  # when that began, as a visit saw it; 0: none did
+        self._moved = 0  # bytes of a request's body since anything was reckoned
         self._congested = self._paused = False
 
     def __repr__(self) -> str:
@@ -92,15 +97,18 @@ class Connection(asyncio.Protocol):
     def begin(self, method: bytes, head: bytes, left: int | None) -> Call:
         """Write the head of a request whose body of `left` bytes (None: chunked) will follow."""
         call = self._call = Call(method, self, left, self._parser)
-        self._patience = inf
+        self._patience, self._since = inf, 0.0
+        self._moved = 0
         self._write(head)
         return call
 
     async def send(self, data: bytes) -> None:
         """Write a piece of a body, and wait while the transport holds too much."""
         self._write(data)
-        if self._congested:
+        self._moved += len(data)
+        if self._congested or self._moved > HIGH_WATER:
             self._reckon()
+        if self._congested:
             self._drain = asyncio.get_running_loop().create_future()
             try:
                 await self._drain
@@ -134,13 +142,35 @@ class Connection(asyncio.Protocol):
         """Close now, and fail the call under way."""
         self._fail(UpstreamUnavailable("is no longer used"))
 
+    # While others wait for connections.
+
+    @property
+    def call(self) -> Call | None:
+        """The call under way."""
+        return self._call
+
+    @property
+    def client(self) -> str:
+        """Whose call it is."""
+        return self._call.client if self._call is not None else ""
+
+    def read_ahead(self) -> None:
+        """Read what is to come of an answer that the caller does not take, if the owner has room for it."""
+        if self._call is not None and self._paused and self._owner.may_read_ahead(self):
+            self._call.ahead = True
+            self.resume()
+
     def give_way(self) -> None:
-        """Close now, because others wait and the caller does not take the answer."""
-        self._fail(UpstreamUnavailable("gave a connection, whose client did not read, to others"))
+        """Close now, because the caller is slow."""
+        self._fail(UpstreamUnavailable("gave a connection, whose client was slow, to others"))
 
     def held(self, now: float) -> float:
-        """For how long the caller has not taken what is here of the answer."""
-        return now - self._since if self._paused and self._call is not None and self._since else 0.0
+        """For how long the caller has taken nothing of the answer, or sent too little of the request."""
+        call = self._call
+        if call is None or not self._since:
+            return 0.0
+        waits = self._paused or not (call.ended or call.headed or self._congested)
+        return now - self._since if waits else 0.0
 
     def visit(self, now: float) -> None:
         """The owner comes by, every now and then."""
@@ -228,9 +258,12 @@ class Connection(asyncio.Protocol):
 
     def _hold(self, call: Call) -> None:
         """More is to come: not faster than the caller takes it."""
-        if call.buffered > HIGH_WATER and not self._paused and self._transport is not None:
-            self._paused = True
-            self._transport.pause_reading()
+        if call.buffered > HIGH_WATER and not (self._paused or call.ahead) and self._transport is not None:
+            if self._owner.may_read_ahead(self):
+                call.ahead = True
+            else:
+                self._paused = True
+                self._transport.pause_reading()
         self._reckon()
 
     def _done(self, call: Call) -> None:
@@ -269,6 +302,7 @@ class Connection(asyncio.Protocol):
         if call is None:
             return
         self._since = 0.0
+        self._moved = 0
         if not call.ended:
             self._patience = limits.idle if self._congested else inf
         elif not call.headed:

@@ -153,6 +153,19 @@ class Incoming:
         pieces, self._pieces, self.buffered = self._pieces, [], 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def take_some(self, least: int) -> bytes:
+        """As `take`, but no more than what came together once there are `least` bytes."""
+        if self.buffered <= least:
+            return self.take()
+        pieces, size, count = self._pieces, 0, 0
+        while size < least:
+            size += len(pieces[count])
+            count += 1
+        data = pieces[0] if count == 1 else b"".join(pieces[:count])
+        del pieces[:count]
+        self.buffered -= size
+        return data
+
     def _feed(self, data: bytes) -> None:
         self._quiet += len(data)
         try:

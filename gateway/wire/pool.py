@@ -1,25 +1,32 @@
-"""The connections of one upstream: the one used last is used next, at most `max`, and a bounded queue for one.
+"""The connections of one upstream: the one used last is used next, at most `max`, and bounded lines of who waits.
 
 Decides who gets which connection; makes no request. A place is taken before connecting begins, so that no await
 lies between looking at the limit and taking the place. One sweep looks at all deadlines.
+
+While requests wait, clients that are slow to read hold no connections: what is to come of an answer is read to its
+end as far as there is memory for it, then the slowest give way, and those who hold more than their share first.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from gateway.core.fair import Lines, beyond_share, give_way
 from gateway.errors import UpstreamTimeout, UpstreamUnavailable
 from gateway.wire.client1 import Connection
 from gateway.wire.connect import Connector
 from gateway.wire.turn import Turn
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gateway.core.settings import UpstreamSettings
     from gateway.core.stats import UpstreamStats
     from gateway.errors import UpstreamError
+    from gateway.wire.call import Call
 
 # Requests that wait for a connection, for each connection there may be: more would only time out in the queue.
 WAITING_PER_CONNECTION = 16
@@ -28,6 +35,14 @@ SWEEP = 0.5
 # Seconds after which a client that does not read gives way to one that waits for a connection: reading 64 KB of what is
 # buffered takes less at 100 kbit/s, and those who wait are given two seconds by default.
 GIVE_WAY = 5.0
+# The same for a client that holds more than its share while others wait: a visit of the sweep has seen it, and another.
+GIVE_WAY_SOON = 0.5
+# Bytes of one answer that are read ahead of a slow client when others wait; what is larger is a file.
+AHEAD = 1024 * 1024
+# And of all such answers of an upstream: one of 256 KB for each of its connections. nginx writes up to 1 GB to files.
+ALL_AHEAD = 32 * 1024 * 1024
+
+_Waiting: TypeAlias = "tuple[float, asyncio.Future[Connection | None]]"
 
 
 class Pool:
@@ -40,7 +55,10 @@ class Pool:
         self._all: set[Connection] = set()
         self._places = 0  # taken for connections being made
         self._idle: list[Connection] = []
-        self._waiting: deque[tuple[float, asyncio.Future[Connection | None]]] = deque()
+        self._waiting: Lines[_Waiting] = Lines(settings.pool.max * WAITING_PER_CONNECTION)
+        self._beyond: Mapping[str, int] = {}  # who holds more than its share, as the last sweep saw it
+        self._ahead: list[Call] = []  # read ahead of their clients
+        self._ahead_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._writes: Turn | None = None  # made when the loop runs
         self._closed = False
@@ -63,15 +81,18 @@ class Pool:
                 return connection
         return None
 
-    async def acquire(self) -> Connection:
-        """A connection that was not idle: a new one, or the next to become free. Raises UpstreamError."""
+    async def acquire(self, client: str = "") -> Connection:
+        """A connection that was not idle: a new one, or the next to become free. Raises UpstreamError.
+
+        `client` is in whose line it is waited for.
+        """
         while True:
             if self._closed:
                 raise self._unavailable("is no longer used")
             if self._full and self._idle:
                 self._evict()
             if self._full:
-                connection = await self._turn()
+                connection = await self._turn(client)
             else:
                 self._places += 1
                 connection = None
@@ -87,6 +108,7 @@ class Pool:
             if not future.done():
                 future.set_exception(self._unavailable("is no longer used"))
         self._waiting.clear()
+        self._ahead.clear()
         for connection in list(self._all):
             connection.shut()
         self._settle()
@@ -96,7 +118,7 @@ class Pool:
 
     def idle(self, connection: Connection) -> None:
         while self._waiting:
-            _, future = self._waiting.popleft()
+            _, future = self._waiting.next(self._beyond)
             if not future.done():
                 future.set_result(connection)
                 return
@@ -105,6 +127,17 @@ class Pool:
             self._stats.idle += 1
         else:
             connection.abort()
+
+    def may_read_ahead(self, connection: Connection) -> bool:
+        call = connection.call
+        if not self._waiting or call is None or call.rest is None:
+            return False
+        size = call.buffered + call.rest
+        if size > AHEAD or self._ahead_bytes + size > ALL_AHEAD:
+            return False
+        self._ahead.append(call)
+        self._ahead_bytes += size
+        return True
 
     def gone(self, connection: Connection) -> None:
         if connection in self._idle:
@@ -163,12 +196,14 @@ class Pool:
             raise self._unavailable("closed the connection at once")
         return connection
 
-    async def _turn(self) -> Connection | None:
-        """Wait in the queue for a connection, or (None) for a place that was taken for us."""
-        if len(self._waiting) >= self._settings.pool.max * WAITING_PER_CONNECTION:
-            raise self._unavailable("has too many requests waiting for a connection")
+    async def _turn(self, client: str) -> Connection | None:
+        """Wait in line for a connection, or (None) for a place that was taken for us."""
         future: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((monotonic() + self._settings.timeouts.connect, future))
+        out = self._waiting.join(client, (monotonic() + self._settings.timeouts.connect, future))
+        if out is not None and not out[1].done():
+            out[1].set_exception(self._unavailable("has too many requests waiting for a connection"))
+        if len(self._waiting) == 1:
+            self._read_ahead()
         self._watch()
         try:
             return await future
@@ -187,7 +222,7 @@ class Pool:
     def _settle(self) -> None:
         """Places may have become free: hand them to those who wait."""
         while self._waiting and not self._full:
-            _, future = self._waiting.popleft()
+            _, future = self._waiting.next(self._beyond)
             if not future.done():
                 self._places += 1
                 future.set_result(None)
@@ -197,12 +232,25 @@ class Pool:
                 self._timer.cancel()
 
     def _make_way(self, now: float) -> None:
-        """Slow clients, however many, do not keep others from the upstream: the slowest go first."""
+        """Slow clients, however many, do not keep others from the upstream."""
+        self._beyond = {}
         if self._waiting:
-            slow = [(held, connection) for connection in self._all if (held := connection.held(now)) > GIVE_WAY]
-            slow.sort(key=lambda pair: pair[0], reverse=True)
-            for _, connection in slow[: len(self._waiting)]:
-                connection.give_way()
+            self._read_ahead()
+            held = Counter(connection.client for connection in self._all)
+            self._beyond = beyond_share(self._settings.pool.max, held, self._waiting.clients)
+            slow = [(connection, seconds) for connection in self._all if (seconds := connection.held(now))]
+            clients = [(connection.client, seconds) for connection, seconds in slow]
+            for index in give_way(clients, self._beyond, self._waiting, soon=GIVE_WAY_SOON, late=GIVE_WAY):
+                slow[index][0].give_way()
+
+    def _read_ahead(self) -> None:
+        """Let the connections go on whose clients are slow, so that they become free."""
+        for connection in self._all:
+            connection.read_ahead()
+
+    def _count_ahead(self) -> None:
+        self._ahead = [call for call in self._ahead if call.outstanding]
+        self._ahead_bytes = sum(call.outstanding for call in self._ahead)
 
     def _watch(self) -> None:
         if self._timer is None:
@@ -213,11 +261,11 @@ class Pool:
         now = monotonic()
         for connection in list(self._all):
             connection.visit(now)
+        self._count_ahead()
         self._make_way(now)
-        while self._waiting and self._waiting[0][0] < now:
-            _, future = self._waiting.popleft()
+        for _, future in self._waiting.leave(lambda one: one[0] < now):
             if not future.done():
                 words = f"upstream {self._settings.name!r} had no free connection in time"
                 future.set_exception(UpstreamTimeout(words))
-        if self._all or self._waiting:
+        if self._all or self._waiting or self._ahead:
             self._watch()

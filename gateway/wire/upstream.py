@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.core.asgi import Headers
+    from gateway.core.http import Asker
     from gateway.core.stats import UpstreamStats
-    from gateway.wire.call import Call, Informational
+    from gateway.wire.call import Call
     from gateway.wire.client1 import Connection
     from gateway.wire.upgrade import Upgraded
 
@@ -63,21 +64,19 @@ class HttpUpstream:
         return Answer(status=call.status, headers=tuple(call.headers), body=answer)
 
     async def request(
-        self, method: bytes, target: bytes, headers: Headers, body: bytes, informational: Informational | None = None
+        self, method: bytes, target: bytes, headers: Headers, body: bytes, asker: Asker | None = None
     ) -> Call:
-        return await self.settle(await self._begin(method, target, headers, body, informational))
+        return await self.settle(await self._begin(method, target, headers, body, asker))
 
-    async def _begin(
-        self, method: bytes, target: bytes, headers: Headers, body: bytes, informational: Informational | None
-    ) -> Call:
+    async def _begin(self, method: bytes, target: bytes, headers: Headers, body: bytes, asker: Asker | None) -> Call:
         request = self._whole(method, target, headers, body)
         began = monotonic()
         try:
-            connection = self._pool.take() or await self._pool.acquire()
+            connection = self._pool.take() or await self._pool.acquire(asker.client if asker is not None else "")
         except UpstreamError as error:
             self._stats.failures[error.code] += 1
             raise
-        return self._ask(connection, method, request, began, informational)
+        return self._ask(connection, method, request, began, asker)
 
     def ready(self, headers: Headers) -> bytes:
         headers, _ = framed(headers, b"", self._default_host)
@@ -88,14 +87,14 @@ class HttpUpstream:
         method: bytes,
         target: bytes,
         ready: bytes,
-        informational: Informational,
+        asker: Asker,
         then: Callable[[], None],
     ) -> Call | None:
         request = request_line(method, self._target(target)) + ready
         connection = self._pool.take()
         if connection is None:
             return None
-        call = self._ask(connection, method, request, monotonic(), informational)
+        call = self._ask(connection, method, request, monotonic(), asker)
         call.then = then
         return call
 
@@ -123,20 +122,18 @@ class HttpUpstream:
         headers, _ = framed(headers, body, self._default_host)
         return request_head(method, self._target(target), headers) + body
 
-    def _ask(
-        self, connection: Connection, method: bytes, request: bytes, began: float, informational: Informational | None
-    ) -> Call:
+    def _ask(self, connection: Connection, method: bytes, request: bytes, began: float, asker: Asker | None) -> Call:
         call = connection.ask(method, request)
         call.request = request
         call.began = began
-        call.informational = informational
+        call.asker = asker
         call.on_head = self._count
         return call
 
     async def _again(self, call: Call) -> Call:
         self._stats.retries += 1
-        connection = await self._pool.acquire()
-        again = self._ask(connection, call.method, call.request, call.began, call.informational)
+        connection = await self._pool.acquire(call.client)
+        again = self._ask(connection, call.method, call.request, call.began, call.asker)
         await again.soon()
         return again
 
@@ -145,17 +142,17 @@ class HttpUpstream:
         method: bytes,
         target: bytes,
         headers: Headers,
-        informational: Informational | None = None,
+        asker: Asker | None = None,
     ) -> Call:
         headers, length = framed(headers, None, self._default_host)
         head = request_head(method, self._target(target), headers)
         try:
-            connection = self._pool.take() or await self._pool.acquire()
+            connection = self._pool.take() or await self._pool.acquire(asker.client if asker is not None else "")
         except UpstreamError as error:
             self._stats.failures[error.code] += 1
             raise
         call = connection.begin(method, head, length)
-        call.informational = informational
+        call.asker = asker
         call.began = monotonic()
         call.on_head = self._count
         return call

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -52,3 +54,69 @@ async def test_others_are_served_beside_them(gateway: Serve, backend: Backend) -
     for writer in crowd:
         writer.transport.abort()
     await running.idle()
+
+
+class Files:
+    """A backend whose answers are large, but for those of `/small`."""
+
+    LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000
+    SMALL = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nsmall"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                writer.write(self.SMALL if head.startswith(b"GET /small") else self.LARGE)
+                await writer.drain()
+        writer.close()
+
+
+class Sloth(asyncio.Protocol):
+    """Asks for much and takes none of it; begins again when it is sent away."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.ask()
+
+    def ask(self) -> None:
+        assert self.transport is not None
+        self.transport.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        assert self.transport is not None
+        if b" 504 " in data[:16] or b" 502 " in data[:16]:
+            self.ask()
+        else:
+            self.transport.pause_reading()
+
+
+async def sloth(port: int) -> Sloth:
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    sock.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(sock, ("127.0.0.1", port))
+    _, protocol = await loop.create_connection(Sloth, sock=sock)
+    return protocol
+
+
+@pytest.mark.usefixtures("many_files")
+async def test_others_are_served_beside_a_crowd_that_reads_no_answer(gateway: Serve) -> None:
+    asyncio.get_running_loop().set_debug(False)
+    server = await asyncio.start_server(Files().serve, "127.0.0.1", 0, backlog=CROWD)
+    running = gateway(CONFIG.format(url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+    crowd = [await sloth(running.port) for _ in range(CROWD)]
+    transport = httpx.AsyncHTTPTransport(local_address="127.0.0.2")  # another client than the crowd
+    async with httpx.AsyncClient(transport=transport, timeout=20) as client:
+        for _ in range(20):
+            answer = await client.get(f"{running.url}/small", headers={"connection": "close"})
+            assert (answer.status_code, answer.text) == (200, "small")
+    for one in crowd:
+        assert one.transport is not None
+        one.transport.abort()
+    await running.idle()
+    server.close()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from gateway.core.asgi import Headers, Message
 from gateway.core.http import Answer
 from gateway.errors import UpstreamError
-from gateway.plugin import Informational, UpstreamCall
+from gateway.plugin import Asker, UpstreamCall
 from gateway.proxy.inbound import Inbound
 from gateway.proxy.reply import Reply
 from tests.proxy.test_inbound import Wire, scope_of
@@ -73,20 +73,18 @@ class Upstream:
         self.busy = False
         self.asked: list[tuple[bytes, bytes, Headers, bytes | None]] = []
         self.readied: list[tuple[bytes, bytes, bytes]] = []
-        self.informational: Informational | None = None
+        self.asker: Asker | None = None
         self.then: Callable[[], None] | None = None
         self.settled = 0
 
     def ready(self, headers: Headers) -> bytes:
         return b"".join(b"%b: %b\r\n" % pair for pair in headers) + b"\r\n"
 
-    def ask(
-        self, method: bytes, target: bytes, ready: bytes, informational: Informational, then: Callable[[], None]
-    ) -> Call | None:
+    def ask(self, method: bytes, target: bytes, ready: bytes, asker: Asker, then: Callable[[], None]) -> Call | None:
         if self.busy:
             return None
         self.readied.append((method, target, ready))
-        self.informational, self.then = informational, then
+        self.asker, self.then = asker, then
         return self.call
 
     async def settle(self, call: UpstreamCall) -> Call:
@@ -98,17 +96,15 @@ class Upstream:
         raise AssertionError("the proxy does not fetch")
 
     async def request(
-        self, method: bytes, target: bytes, headers: Headers, body: bytes, informational: Informational | None = None
+        self, method: bytes, target: bytes, headers: Headers, body: bytes, asker: Asker | None = None
     ) -> Call:
         self.asked.append((method, target, headers, body))
-        self.informational = informational
+        self.asker = asker
         return self.call
 
-    async def open(
-        self, method: bytes, target: bytes, headers: Headers, informational: Informational | None = None
-    ) -> Call:
+    async def open(self, method: bytes, target: bytes, headers: Headers, asker: Asker | None = None) -> Call:
         self.asked.append((method, target, headers, None))
-        self.informational = informational
+        self.asker = asker
         return self.call
 
 

@@ -124,6 +124,13 @@ def test_a_client_on_a_local_socket() -> None:
     assert headers[b"Forwarded"] == b"for=unknown;host=gate;proto=https"
 
 
+def test_who_waits_for_an_upstream() -> None:
+    assert Inbound(scope_of(client=("192.0.2.1", 80))).client == "192.0.2.1"
+    assert Inbound(scope_of(client=("2001:db8::1:2:3:4", 80))).client == "2001:db8::"  # all of a network are one
+    assert Inbound(scope_of(client=("/tmp/socket", None))).client == ""
+    assert Inbound(scope_of(client=None)).client == ""
+
+
 def test_a_header_name_that_is_none() -> None:
     with pytest.raises(ClientError):
         Inbound(scope_of((b"a b", b""))).headers(None)

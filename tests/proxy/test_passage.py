@@ -137,12 +137,12 @@ async def test_a_100_is_what_the_body_waits_for() -> None:
         for _ in range(20):
             await asyncio.sleep(0)
         assert call.written == []
-        assert upstream.informational is not None
-        upstream.informational(102, [])
+        assert upstream.asker is not None
+        upstream.asker.informational(102, [])
         for _ in range(20):
             await asyncio.sleep(0)
         assert call.written == []
-        upstream.informational(100, [])
+        upstream.asker.informational(100, [])
         for _ in range(20):
             await asyncio.sleep(0)
         assert call.written == [b"hello"]

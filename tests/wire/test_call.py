@@ -37,7 +37,21 @@ class Wire(asyncio.Transport):
         self.reading = True
 
 
+class Asker:
+    def __init__(self, told: list[tuple[int, Headers]]) -> None:
+        self.client = "192.0.2.1"
+        self._told = told
+
+    def informational(self, status: int, headers: Headers) -> None:
+        self._told.append((status, headers))
+
+
 class Owner:
+    ahead = False
+
+    def may_read_ahead(self, connection: Connection) -> bool:
+        return self.ahead
+
     def idle(self, connection: Connection) -> None: ...
     def gone(self, connection: Connection) -> None: ...
     def broke_off(self, error: UpstreamError) -> None: ...
@@ -128,12 +142,21 @@ async def test_writing_ends_when_there_is_nobody_to_write_to(lost: bool) -> None
 async def test_informational_answers_are_told_as_they_come() -> None:
     call, _, connection = begin(0)
     told: list[tuple[int, Headers]] = []
-    call.informational = lambda status, headers: told.append((status, headers))
+    call.asker = Asker(told)
     connection.data_received(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 1")
     assert told == [(103, [(b"Link", b"</a>")])]
     connection.data_received(b"00 Continue\r\n\r\n")
     assert told[1:] == [(100, [])]
     assert not call.headed
+
+
+async def test_whose_call_it_is() -> None:
+    call, _, connection = begin(0)
+    assert call.client == connection.client == ""
+    call.asker = Asker([])
+    assert call.client == connection.client == "192.0.2.1"
+    connection.abort()
+    assert connection.client == ""
 
 
 async def test_a_connection_reads_again_when_the_answer_that_stopped_it_is_complete() -> None:

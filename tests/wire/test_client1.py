@@ -23,11 +23,15 @@ LATER = 1e12  # a time at which all patience is over
 
 class Owner:
     def __init__(self) -> None:
+        self.ahead = False
         self.told: list[str] = []
         self.errors: list[UpstreamError] = []
 
     def idle(self, connection: Connection) -> None:
         self.told.append("idle")
+
+    def may_read_ahead(self, connection: Connection) -> bool:
+        return self.ahead
 
     def gone(self, connection: Connection) -> None:
         self.told.append("gone")
@@ -140,6 +144,90 @@ async def test_a_body_streams_no_faster_than_it_is_read() -> None:
         assert connection.open
         assert len(await rest(call)) == size
         assert owner.told == ["idle"]
+
+
+LARGE = 4 * 1024 * 1024
+
+
+async def large(peer: Peer) -> None:
+    await peer.head()
+    await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % LARGE)
+    for _ in range(LARGE // 65536):
+        await peer.send(b"x" * 65536)
+    await peer.head()
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["from the start", "after a while"])
+async def test_an_answer_may_be_read_ahead_of_a_slow_client(early: bool) -> None:
+    async with connected(large) as (connection, owner):
+        call = connection.ask(b"GET", ASK)
+        owner.ahead = early
+        await call.head()
+        if not early:
+            await until(lambda: call.buffered > HIGH_WATER)
+            connection.read_ahead()
+            assert connection.held(LATER) == 0
+            owner.ahead = True
+            connection.read_ahead()
+        await until(lambda: owner.told == ["idle"])
+        assert call.outstanding == call.buffered == LARGE
+        piece = await call.read()
+        assert HIGH_WATER <= len(piece) <= HIGH_WATER + 512 * 1024
+        assert call.outstanding == LARGE - len(piece)
+        assert len(await rest(call)) == LARGE - len(piece)
+        assert call.outstanding == 0
+
+
+async def test_how_much_is_to_come() -> None:
+    async with connected(large) as (connection, _):
+        call = connection.ask(b"GET", ASK)
+        assert call.rest is None
+        await call.head()
+        await until(lambda: connection.held(LATER) == 0 and call.buffered > HIGH_WATER)
+        assert call.rest == LARGE - call.buffered
+        assert call.outstanding == LARGE
+        taken = len(await call.read())
+        assert call.outstanding == LARGE - taken
+        call.close()
+        assert call.outstanding == 0
+    async with connected(says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")) as (other, _):
+        call = other.ask(b"GET", ASK)
+        await call.head()
+        assert call.rest is None
+        assert call.outstanding == 5
+
+
+async def test_how_long_a_client_has_held_a_connection() -> None:
+    async with connected(large) as (connection, _):
+        assert connection.held(LATER) == 0
+        call = connection.ask(b"GET", ASK)
+        await call.head()
+        await until(lambda: call.buffered > HIGH_WATER)
+        assert connection.held(NOW) == 0  # nobody has come by yet
+        connection.visit(NOW)
+        assert connection.held(NOW + 3) == 3
+        await call.read()
+        assert connection.held(NOW + 3) == 0
+        connection.give_way()
+        with pytest.raises(UpstreamUnavailable, match="gave a connection, whose client was slow, to others"):
+            await rest(call)
+
+
+async def test_a_client_that_sends_slowly_holds_a_connection() -> None:
+    async with connected(silent) as (connection, _):
+        connection.visit(NOW)
+        call = connection.begin(b"POST", POST, None)
+        assert connection.held(LATER) == 0
+        connection.visit(NOW)
+        assert await call.write(b"hello")
+        assert connection.held(NOW + 3) == 3  # a drip is not enough
+        assert await call.write(b"x" * HIGH_WATER)
+        assert connection.held(NOW + 3) == 0
+        connection.visit(NOW)
+        call.end([])
+        assert connection.held(NOW + 3) == 0
+        connection.visit(NOW)
+        assert connection.held(NOW + 3) == 0  # now it is the upstream's turn
 
 
 async def test_an_answer_that_is_complete_but_unread_frees_the_connection() -> None:

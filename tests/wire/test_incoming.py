@@ -217,6 +217,19 @@ def fed_before_error(data: bytes, size: int) -> int:
     pytest.fail("all of it was taken")
 
 
+def test_a_body_is_taken_in_the_pieces_it_came_in() -> None:
+    incoming = Incoming(b"GET", AnswerParser())
+    incoming.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+    for piece in (b"ab", b"cd", b"efg", b"hij"):
+        incoming.feed(piece)
+    assert incoming.take_some(1) == b"ab"
+    assert incoming.take_some(3) == b"cdefg"
+    assert incoming.buffered == 3
+    assert incoming.take_some(3) == b"hij"
+    assert incoming.take_some(3) == b""
+    assert incoming.buffered == 0
+
+
 def test_a_head_just_below_the_limit_passes_with_a_big_body_in_the_same_read() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\nA: " + b"x" * (MAX_HEAD - 100) + b"\r\n\r\n"
     got = read(head + b"y" * 200_000)

@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from gateway.core.asgi import Headers
 from gateway.core.settings import Pool as PoolSettings
 from gateway.core.settings import Timeouts, UpstreamSettings
 from gateway.core.stats import UpstreamStats
 from gateway.errors import UpstreamTimeout, UpstreamUnavailable
 from gateway.wire import pool as pools
-from gateway.wire.client1 import Connection
+from gateway.wire.call import Call
+from gateway.wire.client1 import HIGH_WATER, Connection
 from gateway.wire.pool import WAITING_PER_CONNECTION, Pool
 from tests.wire.scripted import OK, Peer, answers, until, upstream
 
@@ -214,9 +216,9 @@ async def test_failing_to_connect_frees_the_place() -> None:
     await pool.close()
 
 
-async def failing(pool: Pool) -> str:
+async def failing(pool: Pool, client: str = "") -> str:
     try:
-        await pool.acquire()
+        await pool.acquire(client)
     except UpstreamUnavailable:
         return "UpstreamUnavailable"
     return "connected"
@@ -331,4 +333,106 @@ async def test_who_does_not_read_gives_way_to_who_waits(monkeypatch: pytest.Monk
         (given_up,) = [call._error for call in calls if call._error is not None]
         assert isinstance(given_up, UpstreamUnavailable)
         assert "to others" in str(given_up)
+        await pool.close()
+
+
+class Asker:
+    def __init__(self, client: str) -> None:
+        self.client = client
+
+    def informational(self, status: int, headers: Headers) -> None: ...
+
+
+async def hog(pool: Pool, client: str) -> Call:
+    """A request of a client that then takes nothing of the answer."""
+    connection = await pool.acquire(client)
+    call = connection.ask(b"GET", ASK)
+    call.asker = Asker(client)
+    await call.head()
+    await until(lambda: call.buffered > HIGH_WATER)
+    return call
+
+
+async def test_clients_wait_in_lines_of_their_own() -> None:
+    async with pooled(1) as (pool, _), asyncio.TaskGroup() as group:
+        connection = await pool.acquire("a")
+        tasks = []
+        for number, client in enumerate("aaab", 1):
+            tasks.append(group.create_task(pool.acquire(client)))
+            await waiting(pool, number)
+        order = []
+        for _ in tasks:
+            await use(connection)
+            (done,) = [number for number, task in enumerate(tasks) if task.done() and number not in order]
+            order.append(done)
+        assert order == [0, 3, 1, 2]
+        await use(connection)
+
+
+async def test_one_client_does_not_fill_the_queue_for_others() -> None:
+    async with pooled(1) as (pool, _):
+        await pool.acquire("a")
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(pool.acquire("a")) for _ in range(WAITING_PER_CONNECTION - 1)]
+            last = group.create_task(failing(pool, "a"))
+            await waiting(pool, WAITING_PER_CONNECTION)
+            tasks.append(group.create_task(pool.acquire("b")))
+            await until(last.done)
+            assert last.result() == "UpstreamUnavailable"
+            await waiting(pool, WAITING_PER_CONNECTION)
+            for task in tasks:
+                task.cancel()
+
+
+async def test_a_client_that_holds_more_than_its_share_gives_way_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "SWEEP", 0.01)
+    monkeypatch.setattr(pools, "GIVE_WAY_SOON", 0.0)
+    monkeypatch.setattr(pools, "AHEAD", 0)
+    async with upstream(*[answers(LARGE)] * 4, answers(OK)) as this:
+        pool = Pool(this.settings(pool=PoolSettings(max=4)), UpstreamStats())
+        calls = [await hog(pool, client) for client in "aaab"]
+        async with asyncio.TaskGroup() as group:
+            behind = [group.create_task(failing(pool, "a")) for _ in range(5)]
+            await waiting(pool, 5)
+            connection = await pool.acquire("c")
+            assert [call._error is not None for call in calls].count(True) == 1
+            assert calls[3]._error is None
+            assert not any(task.done() for task in behind)  # who has too much is served last
+            await use(connection)
+            await pool.close()
+
+
+async def test_an_answer_of_modest_size_is_read_ahead_when_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "SWEEP", 0.01)
+    whole = LARGE.replace(b"Content-Length: 10000000", b"Content-Length: 1000000")
+    async with upstream(answers(whole)) as this:
+        pool = Pool(this.settings(pool=PoolSettings(max=2)), UpstreamStats())
+        calls = [await hog(pool, "a") for _ in range(2)]
+        assert all(call.rest for call in calls)
+        monkeypatch.setattr(pools, "ALL_AHEAD", 1_000_000)  # of one of them
+        connection = await pool.acquire("a")
+        assert sorted(bool(call.rest) for call in calls) == [False, True]
+        (done,) = [call for call in calls if not call.rest]
+        assert pool._ahead == [done]
+        size = 0
+        while piece := await done.read():
+            size += len(piece)
+        assert size == 1_000_000
+        await until(lambda: pool._ahead == [])  # so that there is room for the next
+        connection.ask(b"GET", ASK)
+        await pool.acquire("a")
+        await pool.close()
+
+
+async def test_what_was_read_ahead_is_forgotten_with_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "SWEEP", 0.01)
+    whole = LARGE.replace(b"Content-Length: 10000000", b"Content-Length: 1000000")
+    async with upstream(answers(whole)) as this:
+        pool = Pool(this.settings(pool=PoolSettings(max=1)), UpstreamStats())
+        call = await hog(pool, "a")
+        await pool.acquire("b")
+        assert pool._ahead == [call]
+        call.close()
+        await until(lambda: pool._ahead == [])
+        assert pool._ahead_bytes == 0
         await pool.close()
