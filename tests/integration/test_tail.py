@@ -61,7 +61,7 @@ async def test_it_resumes_when_the_line_breaks(
     events = [json.loads(line) for line in process.said]
     assert [event["type"] for event in events] == ["snapshot", "updated", "updated"]
     assert [event["data"]["item"]["stock"] for event in events[1:]] == [13, 14]
-    assert process.complained
+    assert process.complained or transport == "long_poll"  # nothing breaks between two polls
     assert all(line.startswith(f"{transport}: ") for line in process.complained)
 
 
