@@ -117,8 +117,11 @@ class HttpExchange(Exchange, Protocol):
     def take(self) -> None:
         """The application will `answer` or `carry` the exchange, though what it returned is NOTHING or ends."""
 
-    def answer(self, status: int, headers: Headers, body: bytes, /) -> None:
-        """The whole response at once, in place of messages; nothing happens when the client has gone."""
+    def answer(self, status: int, headers: Headers, body: bytes, notes: dict[object, Any], /) -> None:
+        """The whole response at once, in place of messages; nothing happens when the client has gone.
+
+        `notes` is for what is made of this status and these headers and nothing else, by who made it.
+        """
 
     def carry(self, answer: Awaitable[None], /) -> None:
         """Run `answer` as the exchange, after all: as if the application had returned it."""

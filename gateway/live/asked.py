@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from gateway.core.asgi import Headers, Message
 from gateway.errors import ClientError
@@ -90,7 +90,7 @@ class Asked:
         self._taken = False
         self._task = self._spawn(self._run(answer), "a session's request")
 
-    def answer(self, status: int, headers: Headers, body: bytes, /) -> None:
+    def answer(self, status: int, headers: Headers, body: bytes, notes: dict[object, Any], /) -> None:
         error = None
         try:
             self._begin(status, headers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.core.asgi import Far, Headers
 from gateway.core.http import Answer, Asker
@@ -27,7 +27,10 @@ class Upstream(Protocol):
 
 
 class UpstreamCall(Protocol):
-    """One request under way and its answer. `status`, `reason` and `headers` hold once `headed` is true."""
+    """One request under way and its answer. `status`, `reason` and `headers` hold once `headed` is true.
+
+    `headers` may not be changed: other answers may have the same.
+    """
 
     status: int
     reason: bytes
@@ -37,6 +40,8 @@ class UpstreamCall(Protocol):
     """Bytes of the body that `read` would give at once."""
     trailers: Headers
     """Complete when the body is."""
+    notes: dict[object, Any]
+    """For what is made of status and headers and nothing else, by who made it; kept while the upstream repeats them."""
 
     async def write(self, data: bytes) -> bool:
         """Send a piece of the request's body; waits while the upstream is slow to take it.

@@ -59,5 +59,5 @@ class Express:
         if call is None or body is None:
             self._wire.carry(self._detour(visit, call))
             return
-        self._wire.answer(call.status, answered(call, visit.added), body)
+        self._wire.answer(call.status, answered(call, visit.added), body, {} if visit.added else call.notes)
         self._answered(visit, call.status, len(body))

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 def answered(call: UpstreamCall, added: Sequence[Header]) -> Headers:
     """The headers of an answer; a good one gets `added`."""
-    headers = response_headers(call.headers)
+    headers: Headers | None = call.notes.get(response_headers)
+    if headers is None:
+        headers = call.notes[response_headers] = response_headers(call.headers)
     return [*headers, *added] if added and call.status < 400 else headers
 
 

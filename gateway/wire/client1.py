@@ -17,6 +17,7 @@ from gateway.wire.incoming import AnswerParser
 
 if TYPE_CHECKING:
     from gateway.core.settings import Timeouts
+    from gateway.wire.repeats import Repeats
     from gateway.wire.turn import Turn
 
 # Reading stops while this much of a body waits for a slow client; one read of uvloop is up to 256 KB more.
@@ -52,6 +53,7 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_patience",
         "_paused",
+        "_repeats",
         "_served",
         "_since",
         "_timeouts",
@@ -60,7 +62,7 @@ class Connection(asyncio.Protocol):
         "turn",
     )
 
-    def __init__(self, name: str, timeouts: Timeouts, owner: Owner, turn: Turn) -> None:
+    def __init__(self, name: str, timeouts: Timeouts, owner: Owner, turn: Turn, repeats: Repeats) -> None:
         self._name = name
         self.turn = turn
         self._unsent = b""  # a whole request, to be written at the end of the turn
@@ -68,7 +70,8 @@ class Connection(asyncio.Protocol):
         self._owner = owner
         self._transport: asyncio.Transport | None = None
         self._call: Call | None = None
-        self._parser = AnswerParser()
+        self._repeats = repeats
+        self._parser = AnswerParser(repeats)
         self._drain: asyncio.Future[None] | None = None
         self._served = 0
         self._patience = inf  # how long it may wait for what it waits for now
@@ -270,7 +273,7 @@ class Connection(asyncio.Protocol):
         self._call = None
         self._served += 1
         if not self._parser.fresh:
-            self._parser = AnswerParser()
+            self._parser = AnswerParser(self._repeats)
         call.done()
         if call.reusable and call.ended and self.open:
             if self._paused:

@@ -8,7 +8,7 @@ the first piece of body, so that a small response is one write. Knows nothing of
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway.core.asgi import App, Framing, Headers, Message, Scope
 from gateway.errors import ClientError, TidegateError
@@ -283,10 +283,12 @@ class Exchange:
 
     # tidegate.wire
 
-    def answer(self, status: int, headers: Headers, body: bytes, /) -> None:
+    def answer(self, status: int, headers: Headers, body: bytes, notes: dict[object, Any], /) -> None:
         if self.phase != WAITING:
             return
-        fields = Fields(status, headers)
+        fields: Fields | None = notes.get(Fields)
+        if fields is None:
+            fields = notes[Fields] = Fields(status, headers)
         if self._usual(status, fields) and fields.length == len(body) <= _JOIN:
             connection = self._connection
             date = b"" if fields.dated else connection.listener.sweep.date

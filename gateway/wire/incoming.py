@@ -13,8 +13,11 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from gateway.core.headers import Rules
 from gateway.errors import UpstreamProtocolError
+from gateway.wire.repeats import Repeat, Repeats
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from gateway.core.asgi import Headers
 
 # nginx allows an answer's head 4 to 8 KB, Node 16 KB, Envoy 60 KB; a backend that needs more is broken.
@@ -37,11 +40,13 @@ class AnswerParser:
 
     What it reads goes to `answer`, headers and trailers to `fields`. `fresh` says that it stands at the beginning of
     an answer, or will: it does not after the answer to HEAD, whose head it takes for the beginning of a body.
+    `repeats` are the heads that need not be parsed again.
     """
 
-    __slots__ = ("answer", "fields", "fresh", "llhttp")
+    __slots__ = ("answer", "fields", "fresh", "llhttp", "repeats")
 
-    def __init__(self) -> None:
+    def __init__(self, repeats: Repeats | None = None) -> None:
+        self.repeats = Repeats() if repeats is None else repeats
         self.answer: Incoming | None = None
         self.fields: Headers = []
         self.fresh = True
@@ -78,7 +83,7 @@ class Incoming:
 
     `begun`: a byte of it was seen. `headed`: the final head is here. `complete`: all of it is.
     `reusable`: the connection may carry another request after it. `between`: 1xx answers, to be taken away
-    by the owner. `buffered`: how much of the body waits for `take`.
+    by the owner. `buffered`: how much of the body waits for `take`. `notes`: as UpstreamCall has them.
     """
 
     __slots__ = (
@@ -96,6 +101,7 @@ class Incoming:
         "complete",
         "headed",
         "headers",
+        "notes",
         "reason",
         "reusable",
         "status",
@@ -107,6 +113,7 @@ class Incoming:
         self.reason = b""
         self.headers: Headers = []
         self.trailers: Headers = []
+        self.notes: dict[object, Any] = {}
         self.between: list[tuple[int, Headers]] = []
         self.begun = self.headed = self.complete = self.reusable = False
         self._pieces: list[bytes] = []
@@ -120,7 +127,11 @@ class Incoming:
 
     def feed(self, data: bytes) -> None:
         """Read what came; not to be called again once complete, or after it raised UpstreamProtocolError."""
+        first = not (self.begun or self._without_body)
         self.begun = True
+        if first and (known := self._parser.repeats.find(data)) is not None:
+            self._repeat(known, data)
+            return
         headed = self.headed
         try:
             if not headed and len(data) > MAX_HEAD:
@@ -132,7 +143,18 @@ class Incoming:
             self.headed, self.complete = headed, False
             raise
         if self.complete:
+            if first and self.reusable:
+                self._parser.repeats.add(data, self, self.buffered)
             self._part()
+
+    def _repeat(self, known: Repeat, data: bytes) -> None:
+        """Take a whole answer whose head was read before."""
+        self.status, self.reason, self.headers, self.notes = known.status, known.reason, known.headers, known.notes
+        if known.length:
+            self._pieces.append(data[-known.length :])
+            self.buffered = known.length
+        self.headed = self.complete = self.reusable = True
+        self._part()
 
     def eof(self) -> None:
         """The upstream closes: the end of a body that has no other end, else UpstreamProtocolError."""

@@ -18,6 +18,7 @@ from gateway.core.fair import Lines, beyond_share, give_way
 from gateway.errors import UpstreamTimeout, UpstreamUnavailable
 from gateway.wire.client1 import Connection
 from gateway.wire.connect import Connector
+from gateway.wire.repeats import Repeats
 from gateway.wire.turn import Turn
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Pool:
         self._ahead_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._writes: Turn | None = None  # made when the loop runs
+        self._repeats = Repeats()
         self._closed = False
         self._empty = asyncio.Event()
         limits = settings.timeouts
@@ -184,7 +186,7 @@ class Pool:
         turn = self._writes
         try:
             connection = await self.connector.connect(
-                lambda: Connection(self._settings.name, self._settings.timeouts, self, turn)
+                lambda: Connection(self._settings.name, self._settings.timeouts, self, turn, self._repeats)
             )
             self._add(connection)
         finally:

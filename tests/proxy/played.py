@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from gateway.core.asgi import Headers, Message
 from gateway.core.http import Answer
@@ -22,6 +23,7 @@ class Call:
         self.reason = b""
         self.headers: Headers = headers or []
         self.trailers: Headers = []
+        self.notes: dict[object, Any] = {}
         self.headed = True
         self.buffered = 0
         self.pieces = list(pieces)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ class Wire:
     def take(self) -> None:
         self.taken = True
 
-    def answer(self, status: int, headers: Headers, body: bytes, /) -> None:
+    def answer(self, status: int, headers: Headers, body: bytes, notes: dict[object, Any], /) -> None:
         self.answers.append((status, headers, body))
 
     def carry(self, answer: Awaitable[None], /) -> None:

@@ -9,6 +9,7 @@ from gateway.core.settings import Timeouts
 from gateway.errors import ClientError, UpstreamError, UpstreamUnavailable
 from gateway.wire.call import Call
 from gateway.wire.client1 import HIGH_WATER, Connection
+from gateway.wire.repeats import Repeats
 from gateway.wire.turn import Turn
 
 
@@ -58,7 +59,7 @@ class Owner:
 
 
 def begin(left: int | None) -> tuple[Call, Wire, Connection]:
-    connection = Connection("shop", Timeouts(), Owner(), Turn(asyncio.get_running_loop()))
+    connection = Connection("shop", Timeouts(), Owner(), Turn(asyncio.get_running_loop()), Repeats())
     wire = Wire()
     connection.connection_made(wire)
     return connection.begin(b"POST", b"HEAD ", left), wire, connection
@@ -194,7 +195,7 @@ async def test_a_head_that_does_not_come_is_counted_once() -> None:
 
 
 async def test_what_comes_before_the_request_is_written_is_nobodys_answer() -> None:
-    connection = Connection("shop", Timeouts(), Owner(), Turn(asyncio.get_running_loop()))
+    connection = Connection("shop", Timeouts(), Owner(), Turn(asyncio.get_running_loop()), Repeats())
     wire = Wire()
     connection.connection_made(wire)
     call = connection.ask(b"GET", b"REQUEST")
@@ -206,7 +207,7 @@ async def test_what_comes_before_the_request_is_written_is_nobodys_answer() -> N
 
 
 async def test_a_request_is_written_at_the_end_of_the_turn() -> None:
-    connection = Connection("shop", Timeouts(), Owner(), Turn(asyncio.get_running_loop()))
+    connection = Connection("shop", Timeouts(), Owner(), Turn(asyncio.get_running_loop()), Repeats())
     wire = Wire()
     connection.connection_made(wire)
     connection.ask(b"GET", b"REQUEST")

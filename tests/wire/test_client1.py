@@ -11,6 +11,7 @@ import pytest
 from gateway.core.settings import Timeouts
 from gateway.errors import UpstreamError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
 from gateway.wire.client1 import HIGH_WATER, Connection
+from gateway.wire.repeats import Repeats
 from gateway.wire.turn import Turn
 from tests.wire.scripted import OK, Peer, Script, answers, says, until, upstream
 
@@ -47,7 +48,7 @@ async def connected(script: Script) -> AsyncIterator[tuple[Connection, Owner]]:
         loop = asyncio.get_running_loop()
         limits = Timeouts(connect=1, response=2, idle=3)
         _, connection = await loop.create_connection(
-            lambda: Connection("shop", limits, owner, Turn(loop)), "127.0.0.1", this.port
+            lambda: Connection("shop", limits, owner, Turn(loop), Repeats()), "127.0.0.1", this.port
         )
         try:
             yield connection, owner
