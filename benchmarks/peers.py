@@ -168,10 +168,13 @@ def uvicorn_hello(stack: ExitStack, folder: Path) -> Server:
     return Server(name="uvicorn", pid=child.pid, port=port)
 
 
-def canned_upstream(stack: ExitStack, folder: Path) -> int:
-    """The port of a backend that answers everything with the same small JSON; it shares the load's core."""
+def canned_upstream(stack: ExitStack, folder: Path, *, numbered: bool = False) -> int:
+    """The port of a backend that answers everything with the same small JSON; it shares the load's core.
+
+    `numbered`: no two of its answers have the same head.
+    """
     log = folder / "upstream.log"
-    child = stack.enter_context(running(module("upstream"), log, core=cores()[1]))
+    child = stack.enter_context(running(module("upstream", *["--numbered"] * numbered), log, core=cores()[1]))
     return int(first_line(child, log))
 
 

@@ -53,7 +53,7 @@ def proxy(args: argparse.Namespace) -> Runs:
     """Every server in turn, as often as `--repeat` says."""
     runs: Runs = defaultdict(list)
     with workplace() as (stack, folder):
-        upstream = peers.canned_upstream(stack, folder)
+        upstream = peers.canned_upstream(stack, folder, numbered=args.numbered)
         starts: list[Start] = [] if args.peers_only else [partial(ours.proxy, upstream=upstream)]
         servers = [start(stack, folder) for start in [*starts, *guests(args.vs, _known(upstream))]]
         for server in servers:
@@ -117,7 +117,9 @@ def results(runs: Runs) -> list[dict[str, object]]:
 
 
 def run() -> None:
-    args = options(__doc__ or "", clients=32, seconds=5.0, repeat=3).parse_args()
+    parser = options(__doc__ or "", clients=32, seconds=5.0, repeat=3)
+    parser.add_argument("--numbered", action="store_true", help="no two answers of the backend have the same head")
+    args = parser.parse_args()
     runs = proxy(args)
     show(runs)
     print(f"\nwritten to {save('proxy', vars(args), results(runs), args.json)}")

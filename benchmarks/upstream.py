@@ -1,12 +1,15 @@
 """A backend that costs almost nothing: the same small JSON for every request, pipelined or not.
 
-It counts blank lines and parses nothing else, so it is for requests without a body. Prints its port.
+It counts blank lines and parses nothing else, so it is for requests without a body. Prints its port. With
+`--numbered` each answer has a header of its own, so that no head comes twice.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import sys
 from typing import cast
 
 import uvloop
@@ -18,6 +21,8 @@ _ANSWER = (
     b'ETag: "1f3870be"\r\nCache-Control: no-cache\r\n\r\n' + _BODY
 )
 _BLANK = b"\r\n\r\n"
+_NUMBERED = _ANSWER.replace(_BLANK, b"\r\nX-Request-Id: %012d" + _BLANK, 1)
+_numbers = itertools.count() if "--numbered" in sys.argv else None
 
 
 class Canned(asyncio.Protocol):
@@ -35,7 +40,11 @@ class Canned(asyncio.Protocol):
         count = data.count(_BLANK)
         self._rest = data[data.rfind(_BLANK) + 4 :] if count else data
         if count and self._transport is not None:
-            self._transport.write(_ANSWER * count)
+            self._transport.write(_ANSWER * count if _numbers is None else _numbered(count))
+
+
+def _numbered(count: int) -> bytes:
+    return b"".join(_NUMBERED % number for number in itertools.islice(_numbers or (), count))
 
 
 async def serve() -> None:
