@@ -109,11 +109,14 @@ class JsonAccessLog:
 
     def _lines(self) -> None:
         answered, self._answered = self._answered, []
-        for scope, route, status, sent, seconds, now in answered:
-            self._put(
-                f'{{"time":{self._time(now)},"kind":"request",{self._asked(scope)},"route":{self._texts[route]},'
-                f'"status":{status},"bytes":{sent},"seconds":{seconds:.6f}{self._session(scope)}}}\n'
-            )
+        if answered:
+            self._put("".join([self._line(*one) for one in answered]))
+
+    def _line(self, scope: Scope, route: str, status: int, sent: int, seconds: float, now: float) -> str:
+        return (
+            f'{{"time":{self._time(now)},"kind":"request",{self._asked(scope)},"route":{self._texts[route]},'
+            f'"status":{status},"bytes":{sent},"seconds":{seconds:.6f}{self._session(scope)}}}\n'
+        )
 
     def _session(self, scope: Scope) -> str:
         """Of a request that came over a session, which one: the `stream` of its lines."""

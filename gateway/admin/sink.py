@@ -15,7 +15,7 @@ import select
 import stat
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 INTERVAL = 0.25  # seconds that lines may gather before they are written
 HURRY = 512 * 1024  # characters that are written without waiting any longer
@@ -114,15 +114,15 @@ class Sink:
         """Lines that were never written."""
         return self._refused + self._failed
 
-    def put(self, line: str) -> None:
-        """Queue one line, its newline included."""
+    def put(self, lines: str) -> None:
+        """Queue one line or more, their newlines included."""
         pending = self._queued - self._done
         if pending >= self._limit or self._closing:
-            self._refused += 1
+            self._refused += lines.count("\n")
             self._lose("the log is closed" if self._closing else "the reader does not keep up")
             return
-        self._queued += len(line)
-        self._lines.append(line)
+        self._queued += len(lines)
+        self._lines.append(lines)
         if not self._wake.is_set():
             self._rouse()
         if pending > HURRY and not self._hurry.is_set():
@@ -135,7 +135,7 @@ class Sink:
         self._hurry.set()
         self._thread.join(patience)
         if self._thread.is_alive():
-            self._refused += len(self._lines)
+            self._refused += sum(lines.count("\n") for lines in self._lines)
         else:
             self._target.close()
 
@@ -155,22 +155,22 @@ class Sink:
             self._wake.clear()
             self._target.follow()
             while self._lines:
-                self._write(self._take())
+                for text in _pieces(self._take(), self._target.batch):
+                    self._write(text)
 
-    def _take(self) -> list[str]:
-        lines = [self._lines.popleft()]
-        room = self._target.batch - len(lines[0])
+    def _take(self) -> str:
+        taken = [self._lines.popleft()]
+        room = self._target.batch - len(taken[0])
         while self._lines and room >= len(self._lines[0]):
-            lines.append(self._lines.popleft())
-            room -= len(lines[-1])
-        return lines
+            taken.append(self._lines.popleft())
+            room -= len(taken[-1])
+        return "".join(taken)
 
-    def _write(self, lines: list[str]) -> None:
-        text = "".join(lines)
+    def _write(self, text: str) -> None:
         try:
             self._target.write(text.encode("utf-8", "backslashreplace"))
         except OSError as error:
-            self._failed += len(lines)
+            self._failed += text.count("\n")
             self._lose(error.strerror or "it cannot be written")
         else:
             self._recover()
@@ -185,6 +185,17 @@ class Sink:
         if self._losing and not self._lines:
             self._losing = False
             self._report(f"lines are written again; {self.dropped} were dropped since the start")
+
+
+def _pieces(lines: str, most: int) -> Iterator[str]:
+    """Whole lines in pieces of at most so many characters, where one line is not longer."""
+    at = 0
+    while len(lines) - at > most:
+        end = (lines.rfind("\n", at, at + most) + 1) or (lines.find("\n", at + most) + 1)
+        yield lines[at:end]
+        at = end
+    if at < len(lines):
+        yield lines[at:]
 
 
 def _open(path: str) -> int:

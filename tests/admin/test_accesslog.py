@@ -324,7 +324,8 @@ async def test_lines_of_one_turn_are_made_together_and_in_order() -> None:
     log.request(request_scope(), "c", 200, 1, 0.1)
     log.opened("1", request_scope(), "d", "sse")
     await asyncio.sleep(0)
-    assert [json.loads(line)["route"] for line in lines.lines] == ["a", "b", "c", "d"]
+    assert [text.count("\n") for text in lines.lines] == [2, 1, 1]
+    assert [json.loads(line)["route"] for line in "".join(lines.lines).splitlines()] == ["a", "b", "c", "d"]
 
 
 async def test_what_waits_for_the_end_of_the_turn_is_written_on_close(tmp_path: Path) -> None:

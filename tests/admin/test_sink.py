@@ -227,8 +227,9 @@ def test_a_pipe_gets_whole_lines_in_pieces_that_stay_whole(pipe: tuple[int, int]
     for number in range(3000):
         sink.put("x" * (number % 500) + "\n")
     sink.put("y" * 10_000 + "\n")
+    sink.put("".join("z" * (number % 500) + "\n" for number in range(3000)))
     sink.close()
-    assert len(b"".join(written)) == sum(number % 500 + 1 for number in range(3000)) + 10_001
+    assert len(b"".join(written)) == 2 * sum(number % 500 + 1 for number in range(3000)) + 10_001
     assert all(piece.endswith(b"\n") for piece in written)
     assert [len(piece) for piece in written if len(piece) > select.PIPE_BUF] == [10_001]
 
@@ -283,3 +284,12 @@ def test_text_that_is_not_unicode_is_written_all_the_same(tmp_path: Path) -> Non
     sink.put("\udcff é\n")
     sink.close()
     assert (tmp_path / "log").read_text() == "\\udcff é\n"
+
+
+def test_lines_that_come_together_are_counted_one_by_one(pipe: tuple[int, int]) -> None:
+    os.close(pipe[0])
+    sink = Sink(Target(pipe[1]), name="test", interval=0, limit=10)
+    sink.put("one\ntwo\n")
+    sink.close()
+    sink.put("three\nfour\nfive\n")
+    assert sink.dropped == 5
