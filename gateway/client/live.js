@@ -3,8 +3,9 @@
 /**
  * @typedef {{id?: string, type: string, data: any, reset?: boolean}} LiveEvent
  * @typedef {{state: "connecting" | "live" | "stale" | "suspect" | "error" | "offline" | "closed", transport?: string,
- *   code?: number | string, reason?: string, since?: string, retryIn?: number}} Status `stale`, `suspect` and `error` are
- *   of the backend; after `offline` another attempt follows in `retryIn` ms, after `closed` none.
+ *   code?: number | string, reason?: string, since?: string, age?: number, upstream_status?: number, retry_at?: string,
+ *   retryIn?: number}} Status `stale`, `suspect` and `error` are of the backend, and so is an `age` (seconds) of what is
+ *   `live`; after `offline` another attempt follows in `retryIn` ms, after `closed` none.
  * @typedef {string | (() => string | Promise<string>)} Token a bearer token, or what gives one for each attempt
  * @typedef {{
  *   mode?: "items" | "patch" | "merge" | "snapshot" | "notify", since?: string, state?: any, key?: string | string[],
@@ -50,8 +51,8 @@ class Channel {
     const { mode, key, onchange, onevent } = this.options;
     call(onevent, event);
     if (type === "status") {
-      const { state, since, reason } = data;
-      return this.tell({ state: state === "ok" ? "live" : state, transport: this.status.transport, since, reason });
+      const state = { ok: "live", recovered: "live" }[data.state] ?? data.state;
+      return this.tell({ ...data, state, transport: this.status.transport });
     }
     try {
       if (type === "gap" && mode !== "notify") throw new Error("events are missing");

@@ -48,7 +48,8 @@ _KEYED: Object = {"key": {"description": "what identifies the item"}, "item": _A
 _AFTER: Object = {"description": "the key of the item before it, null when it is the first"}
 _PATCH: Object = {"type": "array", "items": {"type": "object"}, "description": "RFC 6902 operations"}
 _NAMES: Object = {"type": "array", "items": _TEXT}
-_STATES: list[Json] = ["ok", "stale", "error", "suspect"]
+_DATE: Object = {"type": "string", "format": "date-time"}
+_STATES: list[Json] = ["ok", "stale", "error", "suspect", "recovered"]
 
 # By type: a sentence, the data, and whether the event is part of the log and so has an id.
 _EVENTS: Mapping[str, tuple[str, Object, bool]] = {
@@ -64,8 +65,8 @@ _EVENTS: Mapping[str, tuple[str, Object, bool]] = {
     "status": (
         "How fresh the state is.",
         _object(
-            "state", state={"type": "string", "enum": _STATES}, since=_TEXT, reason=_TEXT,
-            upstream_status=_CODE, retry_in={"type": "number"},
+            "state", state={"type": "string", "enum": _STATES}, since=_DATE, age={"type": "number", "minimum": 0},
+            code=_TEXT, reason=_TEXT, upstream_status=_CODE, retry_at=_DATE,
         ),
         False,
     ),

@@ -191,6 +191,7 @@ def _live(live: LiveKeys) -> settings.LiveSettings:
         slow=live.slow,
         conflate=live.conflate.every if live.conflate else None,
         linger=live.linger,
+        max_age=live.max_age,
         heartbeat=live.heartbeat,
         origins=tuple(live.origins),
         compression=live.compression,

@@ -235,6 +235,8 @@ class LiveKeys(Section):
     """of changes that come in quick succession only the last is sent"""
     linger: Duration = 30.0
     """how long the source goes on after the last client has gone"""
+    max_age: Time | None = None
+    """a state that was confirmed longer ago is confirmed at once for who comes; without it, at the next interval"""
     heartbeat: Annotated[Duration, at_least("1s")] = 25.0
     """a sign of life after so long without an event; proxies cut silent connections at 30s to 60s"""
     origins: list[Origin] = Field(default=[])

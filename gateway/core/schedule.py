@@ -57,10 +57,11 @@ class Lane:
 class Entry:
     """Something to look at; `again` asks for one more look after the one under way.
 
-    `asked_at` is when a look that was asked for last became ready, `pause` the last between two looks.
+    `asked_at` is when a look that was asked for last became ready, `pause` the last between two looks. No look is had
+    before `held_until` by asking.
     """
 
-    __slots__ = ("again", "asked_at", "due", "lane", "pause", "state", "urgent")
+    __slots__ = ("again", "asked_at", "due", "held_until", "lane", "pause", "state", "urgent")
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
@@ -68,13 +69,13 @@ class Entry:
         self.due = 0.0
         self.again = False
         self.urgent = False
-        self.asked_at = -inf
+        self.asked_at = self.held_until = -inf
         self.pause = 0.0
 
     @property
     def free_at(self) -> float:
         """When a look that is asked for may be had."""
-        return self.asked_at + min(self.pause * _SPACING, _LONGEST_SPACING)
+        return max(self.asked_at + min(self.pause * _SPACING, _LONGEST_SPACING), self.held_until)
 
 
 E = TypeVar("E", bound=Entry)
@@ -118,15 +119,18 @@ class Schedule(Generic[E]):
         elif entry.state == "ready" and not entry.urgent:
             self._asked(entry, now)
 
-    def finished(self, entry: E, now: float, pause: float, hold: float = 0.0) -> None:
-        """Its look has ended; the next is `pause` seconds from now, and none in its lane for `hold`."""
+    def finished(self, entry: E, now: float, pause: float, *, hold: float = 0.0, least: float = 0.0) -> None:
+        """Its look has ended; the next is `pause` seconds from now, and none in its lane for `hold`.
+
+        Asking brings it forward, but not to before `least` is over.
+        """
         lane = entry.lane
         if hold > 0:
             lane.held_until = max(lane.held_until, now + hold)
         if entry.state != "running":
             return
         lane.running -= 1
-        entry.pause = pause
+        entry.pause, entry.held_until = pause, now + least
         if entry.again:
             entry.again = False
             if entry.free_at <= now:

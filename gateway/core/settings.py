@@ -183,7 +183,8 @@ class LiveSettings:
     """What makes a route live.
 
     `ignore` are paths that don't count as change in answers without `items`; `conflate` is the time in which only the
-    last change of an item, or of the document, is sent (None: every change is).
+    last change of an item, or of the document, is sent (None: every change is). A state that was confirmed longer than
+    `max_age` ago is confirmed for who comes.
     """
 
     source: PluginUse
@@ -194,6 +195,7 @@ class LiveSettings:
     slow: SlowPolicy = "snapshot"
     conflate: float | None = None
     linger: float = 30.0
+    max_age: float | None = None
     heartbeat: float = 25.0
     origins: tuple[str, ...] = ()
     compression: bool = False

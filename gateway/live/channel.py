@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from gateway.core.asgi import Framing, Writer
 from gateway.core.codes import FORBIDDEN, NO_CHANNEL, UNAUTHENTICATED, Disconnect
 from gateway.core.event import Change, Event, Json
+from gateway.core.freshness import Freshness
 from gateway.core.log import Audience, Log
 from gateway.core.position import Position
 from gateway.core.settings import LiveSettings, Mode
@@ -31,8 +32,7 @@ class Channel:
     """One stream of events.
 
     `ready` is set once there is a state, a failure to tell of, or a refusal; `users` counts those who hold it;
-    each of `ends` is called when it ends before its user has left; `confirmed_at` is when the backend last said that
-    the state is as it is here, on the clock's monotonic time; `voices` are the credentials that its users lend.
+    each of `ends` is called when it ends before its user has left; `voices` are the credentials that its users lend.
     """
 
     def __init__(self, name: str, route: str, settings: LiveSettings, stats: RouteStats, clock: Clock) -> None:
@@ -44,10 +44,9 @@ class Channel:
         self.users = 0
         self.ends: set[Callable[[Disconnect], None]] = set()
         self.stats = stats
-        self.confirmed_at: float | None = None
         self.voices: Voices | None = None
         self._clock = clock
-        self._feed = Feed(Log(settings.log, Position("", 0)), settings.slow)
+        self._feed = Feed(Log(settings.log, Position("", 0)), settings.slow, clock)
         self._groups: dict[tuple[Encoding, Mode, Framing], Group] = {}
         self._dirty = False
 
@@ -57,6 +56,10 @@ class Channel:
     @property
     def log(self) -> Log:
         return self._feed.log
+
+    @property
+    def freshness(self) -> Freshness:
+        return self._feed.freshness
 
     def begin(self, head: Position) -> None:
         """Take the place in the stream from which changes will be delivered."""
@@ -74,14 +77,16 @@ class Channel:
 
     def tell(self, status: Status) -> None:
         """Send everyone a status event; the same state as before is told once."""
-        feed = self._feed
-        before = feed.status.data if feed.status is not None else {"state": "ok"}
-        if isinstance(before, dict) and before["state"] != status.state:
-            self._fails(status.state != "ok", status.reason)
+        freshness, failed = self.freshness, self.freshness.failing
+        if freshness.is_news(status.state):
             self._flush()  # who is too slow for this leaves its group, and is told when it has caught up
-            feed.status = Event(type="status", data=_status_data(status, self._clock.time()))
+        now, today = self._clock.monotonic(), self._clock.time()
+        event = freshness.change(status.state, _details(status, today), now=now, today=today)
+        if event is not None:
+            if freshness.failing is not failed:
+                self._fails(freshness.failing, status.reason)
             self.stats.events["status"] += 1
-            self._broadcast(feed.status)
+            self._broadcast(event)
         self.ready.set()
 
     def subscribe(
@@ -110,7 +115,7 @@ class Channel:
     def forget(self) -> None:
         """Nobody follows it any more."""
         self.stats.channels -= 1
-        self.stats.failing -= self._feed.failing
+        self.stats.failing -= self.freshness.failing
 
     def sweep(self, *, heartbeat: bool) -> None:
         """Regular upkeep: forget what is too old, and show quiet clients that the line is alive."""
@@ -140,11 +145,8 @@ class Channel:
             if group.members:
                 group.write(group.audience.render(event), 1)
 
-    def _fails(self, failing: bool, reason: str = "") -> None:
+    def _fails(self, failing: bool, reason: str) -> None:
         """Count, and log once when the first channel of a route fails and once when the last is well again."""
-        if failing == self._feed.failing:
-            return
-        self._feed.failing = failing
         self.stats.failing += 1 if failing else -1
         if failing and self.stats.failing == 1:
             _log.warning("route %s: the source fails: %s; subscribers keep their data", self.route, reason)
@@ -159,12 +161,16 @@ class Channel:
             events["snapshot" if change.patch is None else "patch"] += 1
 
 
-def _status_data(status: Status, now: float) -> dict[str, Json]:
-    data: dict[str, Json] = {"state": status.state, "since": datetime.fromtimestamp(now, UTC).isoformat()}
-    if status.reason:
-        data["reason"] = status.reason
-    if status.upstream_status is not None:
-        data["upstream_status"] = status.upstream_status
-    if status.retry_in is not None:
-        data["retry_in"] = round(status.retry_in, 3)
-    return data
+def _details(status: Status, today: float) -> dict[str, Json]:
+    """What clients are told of what is wrong."""
+    details: dict[str, Json] = {
+        "code": status.code or None,
+        "reason": status.reason or None,
+        "upstream_status": status.upstream_status,
+        "retry_at": None if status.retry_in is None else _date(today + status.retry_in),
+    }
+    return {name: value for name, value in details.items() if value is not None}
+
+
+def _date(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")

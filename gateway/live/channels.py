@@ -95,6 +95,8 @@ class Channels:
             fixed = [] if host is None else [(b"host", at)]
             share = replace(share, headers=fixed if share.alone is not None else fixed + share.headers)
             running = self._running[name] = self._start(name, live, request.target, share)
+        elif live.settings.max_age is not None:
+            self._confirm(running, live.settings.max_age)
         running.idle_since = None
         running.channel.users += 1
         return running.channel
@@ -135,14 +137,25 @@ class Channels:
             self._looks.refresh(looking)
         return len(found)
 
+    def _confirm(self, running: _Running, max_age: float) -> None:
+        """Have a state looked at again that is too old for who comes, once for all who come meanwhile.
+
+        Not while looks fail: the pauses between those are there to spare the backend.
+        """
+        looking, freshness = running.looking, running.channel.freshness
+        age = freshness.age(self._clock.monotonic())
+        if looking is None or looking.state != "waiting" or age is None or freshness.failed:
+            return
+        if age > max_age:
+            self._looks.refresh(looking)
+
     def sweep(self) -> None:
         """Upkeep of every channel; ends those that have lingered long enough."""
         now = self._clock.monotonic()
         oldest = dict.fromkeys(self._stats.routes, 0.0)
         for name, running in tuple(self._running.items()):
             channel, settings = running.channel, running.channel.settings
-            if channel.confirmed_at is not None:
-                oldest[channel.route] = max(oldest[channel.route], now - channel.confirmed_at)
+            oldest[channel.route] = max(oldest[channel.route], channel.freshness.age(now) or 0.0)
             if running.idle_since is not None and now - running.idle_since >= settings.linger:
                 self._forget(name, running.channel)
                 continue

@@ -117,14 +117,16 @@ class Looks:
             again = Again(self._crashed(looking))
         looking.task = None
         looking.publisher.stats.pause_seconds.observe(again.pause)
-        self._schedule.finished(looking, self._clock.monotonic(), again.pause, again.hold)
+        self._schedule.finished(looking, self._clock.monotonic(), again.pause, hold=again.hold, least=again.least)
         self._tick()
 
     def _crashed(self, looking: Looking) -> float:
         """Called while the exception is handled; the pause until the next look."""
         publisher = looking.publisher
         _log.exception("the source of route %s failed; it is started again", publisher.channel.route)
-        publisher.status(Status(state="stale" if publisher.has_state else "error", reason="internal error"))
+        publisher.status(
+            Status(state="stale" if publisher.has_state else "error", code="internal", reason="internal error")
+        )
         pause = backoff(looking.crashes, FIRST_PAUSE, LONGEST_PAUSE, self._clock.random())
         looking.crashes += 1
         return pause

@@ -86,6 +86,8 @@ class ChannelPublisher:
             self._report(step)
             if step.change is None:
                 return False
+            if self.channel.freshness.confirmed_at is not None and not step.doubt:
+                self.channel.freshness.confirm(self.clock.monotonic())  # who comes before `polled` gets the new state
             await self.outlet.send(step.change)
             return True
 
@@ -126,8 +128,11 @@ class ChannelPublisher:
     def polled(self, result: PollResult, seconds: float) -> None:
         self.stats.polls[result] += 1
         self.stats.poll_seconds.observe(seconds)
-        if result not in ("error", "refused"):
-            self.channel.confirmed_at = self.clock.monotonic()
+        freshness = self.channel.freshness
+        if result in ("error", "refused"):
+            freshness.failed = True
+        elif not self.doubt:
+            freshness.confirm(self.clock.monotonic())
 
     def unshare(self, unshared: Unshared) -> None:
         """The subscribers must not share this channel: they are sent away to come back, each to its own."""
@@ -157,7 +162,9 @@ async def follow(source: Source, target: Target, publish: ChannelPublisher) -> N
             return
         except Exception:
             _log.exception("the source of route %s failed; it is started again", publish.channel.route)
-        publish.status(Status(state="stale" if publish.has_state else "error", reason="internal error"))
+        publish.status(
+            Status(state="stale" if publish.has_state else "error", code="internal", reason="internal error")
+        )
         clock = publish.clock
         await clock.sleep(backoff(crashes, FIRST_PAUSE, LONGEST_PAUSE, clock.random()))
         crashes += 1

@@ -7,16 +7,18 @@ group with nothing but an offset, and comes back when it has caught up. There is
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.core.asgi import Writer
 from gateway.core.codes import Disconnect
 from gateway.core.cursor import catch_up, flush, join
 from gateway.core.event import Event
+from gateway.core.freshness import Freshness
 from gateway.core.log import Audience, Batch, Log
 from gateway.core.position import Position
 from gateway.core.settings import SlowPolicy
 from gateway.core.stats import StreamStats
+from gateway.plugin import Clock
 
 
 class Group:
@@ -67,12 +69,12 @@ class Group:
 
 @dataclass(slots=True)
 class Feed:
-    """What subscriptions share of their channel. `status` is the last status event, `failing` if it is bad news."""
+    """What subscriptions share of their channel."""
 
     log: Log
     slow: SlowPolicy
-    status: Event | None = None
-    failing: bool = False
+    clock: Clock
+    freshness: Freshness = field(default_factory=Freshness)
 
 
 class Subscription:
@@ -81,7 +83,7 @@ class Subscription:
     Whoever owns the writer calls `full` and `drained` as `Writer.on_flow` tells: a writer may carry many of them.
     """
 
-    __slots__ = ("_base", "_feed", "_finish", "_offset", "_own", "_status", "_waiting", "group", "writer")
+    __slots__ = ("_base", "_due", "_feed", "_finish", "_offset", "_own", "_told", "_waiting", "group", "writer")
 
     def __init__(self, feed: Feed, group: Group, writer: Writer, finish: Callable[[Disconnect], None]) -> None:
         self.group = group
@@ -91,7 +93,8 @@ class Subscription:
         self._offset = 0
         self._own = (0, 0)  # messages and bytes that were sent to this subscriber alone
         self._base: tuple[int, int] | None = None  # the group's counters when it came in; None: it is behind
-        self._status: Event | None = None
+        self._told: Event | None = None  # the last status that it knows of
+        self._due = False  # it is told of the status once it has the state
         self._waiting = False
 
     @property
@@ -109,15 +112,22 @@ class Subscription:
         return self._offset if self._base is None else self.group.offset
 
     def start(self, since: Position | None, *, told: bool = False) -> None:
-        """Send the first bytes and follow from there; who was `told` hears of the status when it changes."""
-        first = join(self._feed.log, self.group.audience, since)
+        """Send the first bytes and follow from there; who was `told` hears of the status when it changes.
+
+        A state that was not confirmed just now comes with its age.
+        """
+        first, freshness = join(self._feed.log, self.group.audience, since), self._feed.freshness
         self._send(first)
-        self._status = self._feed.status if told or not self._feed.failing else None
+        self._told = freshness.told
+        given = first.messages > 0 and (since is None or first.reset)
+        self._due = (freshness.failing and not told) or (
+            given and freshness.worth_telling(self._feed.clock.monotonic())
+        )
         self._follow()
 
     def remind(self) -> None:
-        """Send the status, if there ever was one."""
-        self._status = None
+        """Send the status, if anything ever went wrong."""
+        self._due = self._feed.freshness.told is not None
         self._tell_status()
 
     def stop(self) -> None:
@@ -155,19 +165,19 @@ class Subscription:
         group.add(self)
 
     def _tell_status(self) -> None:
-        status = self._feed.status
-        if status is not self._status:
-            self._status = status
-            if status is not None:
-                data = self.group.audience.render(status)
-                self._send(Batch(data, 1, self._offset))
+        """Send the status where it is due, or where another was told meanwhile."""
+        freshness = self._feed.freshness
+        if self._due or freshness.told is not self._told:
+            self._due, self._told = False, freshness.told
+            status = freshness.present(self._feed.clock.monotonic())
+            self._send(Batch(self.group.audience.render(status), 1, self._offset))
 
     def _leave(self) -> None:
         if self._base is not None:
             self._own = self.sent
             self._base = None
             self._offset = self.group.offset
-            self._status = self._feed.status
+            self._told = self._feed.freshness.told
             self.group.remove(self)
 
     def full(self) -> None:

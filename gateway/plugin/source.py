@@ -80,10 +80,12 @@ class Target:
 class Status:
     """Freshness of a source. `stale`: it fails and the last state stands; `error`: it fails and there is none.
 
-    `suspect` is the runtime's own: an answer was not believed, and the last state stands.
+    `suspect` is the runtime's own: an answer was not believed, and the last state stands. `code` is a word for
+    machines, `reason` a sentence for people, both fit for clients; `retry_in` seconds until the next attempt.
     """
 
     state: Literal["ok", "stale", "error", "suspect"]
+    code: str = ""
     reason: str = ""
     upstream_status: int | None = None
     retry_in: float | None = None
@@ -141,11 +143,13 @@ class Publisher(Protocol):
 class Again(NamedTuple):
     """When to look next: `pause` seconds from now.
 
-    `hold` is for how long the backend wants to be left alone by all that look at it, whatever the route.
+    `hold` is for how long the backend wants to be left alone by all that look at it, whatever the route; `least` by
+    this channel alone, even if a look is asked for.
     """
 
     pause: float
     hold: float = 0.0
+    least: float = 0.0
 
 
 class Watch(Protocol):

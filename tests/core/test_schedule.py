@@ -79,6 +79,24 @@ def test_a_backend_that_asks_for_rest_gets_it_from_all() -> None:
     assert schedule.take(31.0) == [two, one]
 
 
+def test_who_asks_gets_nothing_before_the_rest_is_over() -> None:
+    schedule, entry = Schedule[Entry](), Entry(Lane(1))
+    schedule.add(entry)
+    schedule.take(0.0)
+    schedule.refresh(entry, 0.0)
+    schedule.finished(entry, 0.0, 50.0, least=30.0)
+    assert (schedule.take(29.0), schedule.wake()) == ([], 30.0), "asked for while it was under way"
+    assert schedule.take(30.0) == [entry]
+    schedule.finished(entry, 30.0, 50.0, least=30.0)
+    schedule.refresh(entry, 40.0)
+    schedule.refresh(entry, 41.0)
+    assert (schedule.take(59.0), schedule.wake()) == ([], 60.0), "asked for while it waits"
+    assert schedule.take(60.0) == [entry]
+    schedule.finished(entry, 61.0, 50.0)
+    schedule.refresh(entry, 62.0)
+    assert schedule.take(62.0) == [entry], "the rest was that of one answer"
+
+
 def test_what_is_removed_is_not_looked_at_and_leaves_its_place() -> None:
     schedule, lane = Schedule[Entry](), Lane(1)
     running, ready, waiting = Entry(lane), Entry(lane), Entry(Lane(1))
@@ -172,7 +190,7 @@ class Play(RuleBasedStateMachine):
     def finish(self, data: st.DataObject, pause: float, hold: float) -> None:
         entry = data.draw(st.sampled_from(self.running))
         self.running.remove(entry)
-        self.schedule.finished(entry, self.now, pause, hold)
+        self.schedule.finished(entry, self.now, pause, hold=hold)
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 1.0, 10.0]))
     def pass_time(self, seconds: float) -> None:

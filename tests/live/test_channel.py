@@ -65,7 +65,7 @@ async def test_a_status_goes_out_after_the_events_before_it() -> None:
     publish(made, 0)
     writer = join(made)
     publish(made, 1)
-    made.tell(Status(state="stale", reason="slow", upstream_status=503, retry_in=2.5))
+    made.tell(Status(state="stale", code="upstream_status", reason="slow", upstream_status=503, retry_in=2.5))
     made.tell(Status(state="stale", reason="still"))
     await turn()
     events = [json.loads(line) for line in writer.take().splitlines()]
@@ -73,9 +73,10 @@ async def test_a_status_goes_out_after_the_events_before_it() -> None:
     assert events[2]["data"] == {
         "state": "stale",
         "since": "2023-11-14T22:13:20+00:00",
+        "code": "upstream_status",
         "reason": "slow",
         "upstream_status": 503,
-        "retry_in": 2.5,
+        "retry_at": "2023-11-14T22:13:22.500+00:00",
     }
 
 

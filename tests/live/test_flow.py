@@ -9,6 +9,7 @@ from gateway.core.settings import LogLimits
 from gateway.core.stats import StreamStats
 from gateway.live.flow import Flow
 from gateway.live.subscriptions import Feed, Group, Subscription
+from gateway.testing.clock import ManualClock
 from gateway.testing.source import turn
 from gateway.testing.writer import ManualWriter
 
@@ -20,7 +21,9 @@ class Source:
         self.log = Log(LogLimits(), Position("e", 0))
         group = Group(Audience("patch", lambda event: self.render(name, event)), b"", 0, StreamStats())
         self.group = group
-        self.subscription = Subscription(Feed(self.log, "snapshot"), group, flow.writer, lambda end: None)
+        self.subscription = Subscription(
+            Feed(self.log, "snapshot", ManualClock()), group, flow.writer, lambda end: None
+        )
         flow.add(self.subscription)
         self.subscription.start(None)
 

@@ -11,7 +11,7 @@ import pytest
 from gateway.core.settings import Polls
 from gateway.errors import ClientError
 from gateway.live.channels import LiveRoute
-from gateway.plugin import Again, Publisher, Refused, Request, Share, Status, Target, Watch
+from gateway.plugin import Again, PollResult, Publisher, Refused, Request, Share, Status, Target, Watch
 from gateway.testing.source import turn
 from tests.live.scene import Scene
 
@@ -274,3 +274,61 @@ async def test_how_old_the_oldest_state_is(scene: Scene, source: LookingSource) 
     assert stats.incidents == {"validator_distrusted": 1}
     await source.watches[0].end(pause=2.0)
     assert stats.pause_seconds.total == 2.0
+
+
+@pytest.fixture
+def aging(scene: Scene, source: LookingSource) -> LookingSource:
+    settings = replace(scene.route.settings, max_age=5.0)
+    scene.route = replace(scene.route, settings=settings)
+    return source
+
+
+async def looked(scene: Scene, watch: Looker, result: PollResult = "unchanged") -> None:
+    watch.publish.polled(result, 0.1)
+    await watch.end(pause=60.0)
+
+
+async def test_a_state_that_is_too_old_is_confirmed_for_who_comes(scene: Scene, aging: LookingSource) -> None:
+    await scene.open()
+    (watch,) = aging.watches
+    await watch.publish.state([{"id": 1}])
+    await looked(scene, watch, "changed")
+    scene.clock.advance(5)
+    assert len((await scene.open()).heard()) == 2, "the state, and its age"
+    assert len(watch.looks) == 1, "it is not older than that"
+    scene.clock.advance(1)
+    for _ in range(3):
+        assert len((await scene.open()).heard()) == 2, "nobody waits for it"
+    assert len(watch.looks) == 2
+    await looked(scene, watch)
+    await scene.open()
+    assert len(watch.looks) == 2, "one for all who came meanwhile"
+
+
+async def test_who_comes_does_not_disturb_a_backend_that_fails(scene: Scene, aging: LookingSource) -> None:
+    await scene.open()
+    (watch,) = aging.watches
+    await watch.publish.state([])
+    await looked(scene, watch, "changed")
+    scene.clock.advance(60)
+    await turn()
+    await looked(scene, watch, "error")
+    scene.clock.advance(30)
+    await scene.open()
+    assert len(watch.looks) == 2
+    scene.clock.advance(30)
+    await turn()
+    await looked(scene, watch, "changed")
+    scene.clock.advance(6)
+    await scene.open()
+    assert len(watch.looks) == 4
+
+
+async def test_without_it_the_interval_is_waited_for(scene: Scene, source: LookingSource) -> None:
+    await scene.open()
+    (watch,) = source.watches
+    await watch.publish.state([])
+    await looked(scene, watch, "changed")
+    scene.clock.advance(59)
+    await scene.open()
+    assert len(watch.looks) == 1

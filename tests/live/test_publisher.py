@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -102,8 +103,13 @@ async def test_a_document_that_takes_long_to_compare_leaves_the_loop(
 
 def states(client: Client) -> list[str]:
     """What status events said since the last call."""
+    return [data["state"] for data in statuses(client)]
+
+
+def statuses(client: Client) -> list[dict[str, Any]]:
+    """The data of status events since the last call."""
     events = [json.loads(line) for line in client.writer.take().splitlines() if line.startswith(b"{")]
-    return [event["data"]["state"] for event in events if event["type"] == "status"]
+    return [event["data"] for event in events if event["type"] == "status"]
 
 
 async def test_an_answer_that_lacks_most_items_is_told_of_and_kept_back(
@@ -118,7 +124,7 @@ async def test_an_answer_that_lacks_most_items_is_told_of_and_kept_back(
     assert states(client) == [], "the source's own word does not end the doubt"
     assert "lacks 20 of 20" in caplog.text
     await scene.state([{"id": number} for number in range(20)])
-    assert states(client) == ["ok"]
+    assert states(client) == ["recovered"]
     assert scene.stats.routes["shirts"].doubted == 1
     assert scene.stats.routes["shirts"].failing == 0
 
@@ -229,3 +235,31 @@ async def test_changes_settle_no_doubt_and_count_no_absence(scene: Scene) -> Non
     for _ in range(INSISTENT - 1):
         await scene.state([{"id": 100}])
     assert client.writer.take().count(b'"type": "deleted"') == 20
+
+
+async def test_an_answer_that_is_not_believed_confirms_nothing(scene: Scene) -> None:
+    async def polled(publish: Publisher) -> None:
+        publish.polled("unchanged", 0.1)
+
+    client = await scene.open()
+    await scene.state([{"id": number} for number in range(20)])
+    await scene.source.do(polled)
+    scene.clock.advance(10)
+    await scene.state([])
+    await scene.source.do(polled)
+    assert [data["age"] for data in statuses(client)] == [10]
+    scene.clock.advance(10)
+    (late,) = statuses(await scene.open())
+    assert (late["state"], late["age"]) == ("suspect", 20)
+
+
+async def test_who_comes_before_a_poll_is_over_is_told_no_age_of_the_poll_before(scene: Scene) -> None:
+    async def polled(publish: Publisher) -> None:
+        publish.polled("changed", 0.1)
+
+    await scene.open()
+    await scene.state([{"id": 1}])
+    await scene.source.do(polled)
+    scene.clock.advance(10)
+    await scene.state([{"id": 2}])  # and the poll goes on, to read where it leads
+    assert states(await scene.open()) == []

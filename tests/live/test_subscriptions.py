@@ -9,6 +9,7 @@ from gateway.core.position import Position
 from gateway.core.settings import LogLimits, SlowPolicy
 from gateway.core.stats import StreamStats
 from gateway.live.subscriptions import Feed, Group, Subscription
+from gateway.testing.clock import ManualClock
 from gateway.testing.writer import ManualWriter
 
 
@@ -19,7 +20,8 @@ class Scene:
         self.made = 0
         self.stats = StreamStats()
         self.log = Log(LogLimits(events=keep), Position("e", 0))
-        self.feed = Feed(self.log, slow)
+        self.clock = ManualClock()
+        self.feed = Feed(self.log, slow, self.clock)
         self.group = Group(Audience("items", self.render), b"", 0, self.stats)
         self.gone: list[Disconnect] = []
 
@@ -32,6 +34,9 @@ class Scene:
             offset = self.log.head.offset + 1
             change = Change(document=offset, patch=[offset], items=(ItemChange("updated", {"key": 1}),))
             self.log.append(Position("e", offset), change, now=0.0)
+
+    def tell(self, state: str) -> None:
+        self.feed.freshness.change(state, {}, now=self.clock.monotonic(), today=self.clock.time())
 
     def begin(self) -> None:
         self.log.append(Position("e", 1), Change(document=1), now=0.0)
@@ -141,7 +146,7 @@ def test_a_status_told_meanwhile_reaches_those_who_were_behind() -> None:
     scene.begin()
     _, slow = scene.join(high=1)
     scene.publish()
-    scene.feed.status, scene.feed.failing = Event(type="status", data={"state": "stale"}), True
+    scene.tell("stale")
     assert heard(slow) == ["e.1"]
     ids: list[Json] = []
     while slow.buffered:
@@ -152,10 +157,53 @@ def test_a_status_told_meanwhile_reaches_those_who_were_behind() -> None:
 def test_a_newcomer_hears_bad_news_and_not_old_good_news() -> None:
     scene = Scene()
     scene.begin()
-    scene.feed.status, scene.feed.failing = Event(type="status", data={"state": "stale"}), True
+    scene.tell("stale")
     assert heard(scene.join()[1]) == ["e.1", "status"]
-    scene.feed.status, scene.feed.failing = Event(type="status", data={"state": "ok"}), False
+    scene.tell("ok")
     assert heard(scene.join()[1]) == ["e.1"]
+
+
+def said(writer: ManualWriter) -> list[Json]:
+    return [event["data"] for event in map(json.loads, writer.take().splitlines()) if event["type"] == "status"]
+
+
+def test_who_is_given_a_state_that_is_not_new_is_told_its_age() -> None:
+    scene = Scene()
+    scene.begin()
+    scene.feed.freshness.confirm(scene.clock.monotonic())
+    scene.clock.advance(0.5)
+    assert said(scene.join()[1]) == []
+    scene.clock.advance(11.72)
+    _, early = scene.join()
+    assert said(early) == [{"state": "ok", "age": 12.2}]
+    assert said(scene.join(Position("x", 2))[1]) == [{"state": "ok", "age": 12.2}], "with a snapshot in place of more"
+    assert said(scene.join(Position("e", 1))[1]) == [], "who continues is given no state"
+    scene.clock.advance(10)
+    scene.publish()
+    scene.group.flush(scene.log)
+    assert said(early) == [], "whoever is there hears of changes alone"
+    assert scene.made == 2 + 2 + 1, "snapshot and reset once, each age, and what was published"
+
+
+def test_the_age_of_bad_news_is_that_of_the_moment() -> None:
+    scene = Scene()
+    scene.begin()
+    scene.feed.freshness.confirm(scene.clock.monotonic())
+    scene.clock.advance(5)
+    scene.tell("stale")
+    scene.clock.advance(5)
+    assert [data["age"] for data in said(scene.join()[1])] == [10]  # type: ignore[call-overload,index]
+    assert [data["age"] for data in said(scene.join(Position("e", 1))[1])] == [10]  # type: ignore[call-overload,index]
+
+
+def test_an_age_waits_until_a_large_state_has_been_read() -> None:
+    scene = Scene()
+    scene.begin()
+    scene.feed.freshness.confirm(scene.clock.monotonic())
+    scene.clock.advance(5)
+    scene.publish()
+    _, slow = scene.join(high=1)
+    assert heard(slow) == ["e.2", "status"]
 
 
 def test_resuming_counts_as_reset_only_when_it_is_one() -> None:

@@ -214,8 +214,9 @@ class Live {
 
   /** Freshness of the gateway's source: it goes on telling, also of the time when the shop is down. */
   status({ state, since, reason }) {
-    this.pane.current = state === "ok" && this.pane.right !== null;
-    if (state === "ok") return this.pane.state("good", "live");
+    const good = state === "ok" || state === "recovered";
+    this.pane.current = good && this.pane.right !== null;
+    if (good) return this.pane.state("good", "live");
     const when = since ? ` since ${new Date(since).toLocaleTimeString()}` : "";
     const why = reason ? ` (${reason})` : "";
     const held = state === "stale" ? " The list is as it was then; the gateway keeps trying." : "";

@@ -32,10 +32,17 @@ _UNFIT = "the backend's answer is not usable: "
 
 
 class Failed(Exception):
-    """A poll that brought no state. `retry_after` is what the backend asks for, in seconds."""
+    """A poll that brought no state. `retry_after` is what the backend asks for, in seconds.
 
-    def __init__(self, reason: str, status: int | None = None, wait: float | None = None) -> None:
+    `code` is `upstream_answer` for one that is not usable, `upstream_status` for one whose status says so itself,
+    `upstream_credentials` where there are none to ask with, else that of the UpstreamError.
+    """
+
+    def __init__(
+        self, reason: str, status: int | None = None, wait: float | None = None, *, code: str = "upstream_answer"
+    ) -> None:
         super().__init__(reason)
+        self.code = code
         self.reason = reason
         self.status = status
         self.retry_after = wait
@@ -85,7 +92,8 @@ def judge(answer: Answer, *, conditional: bool, has_state: bool, now: float) -> 
         return False
     if status in (401, 403) or (status in (404, 410) and not has_state):
         raise Refused(status, [header for header in answer.headers if header[0].lower() == b"www-authenticate"])
-    raise Failed(_why(status), status, retry_after(answer.headers, now) if status in (429, 503) else None)
+    wait = retry_after(answer.headers, now) if status in (429, 503) else None
+    raise Failed(_why(status), status, wait, code="upstream_status")
 
 
 def validators_of(headers: tuple[tuple[bytes, bytes], ...]) -> Validators:

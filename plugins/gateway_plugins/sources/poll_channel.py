@@ -148,7 +148,7 @@ class PolledChannel:
             publish.status(Status(state="ok"))
         hints = self._hints
         pause = self._tempo.succeeded(changed=result == "changed", took=took, hints=hints, random=clock.random())
-        return Again(pause, self._hold(hints.exhausted))
+        return self._again(pause, hints.exhausted)
 
     async def _look(self, now: float) -> PollResult:
         changes = self._changes(now)
@@ -157,7 +157,7 @@ class PolledChannel:
             async with self._tools.deadline():
                 gathered = await self._ask(conditions)
         except TimeoutError:
-            raise Failed(_UNREACHED["upstream_timeout"]) from None
+            raise Failed(_UNREACHED["upstream_timeout"], code="upstream_timeout") from None
         except Failed as failure:
             if changes and failure.is_refusal and self._progress.lose():
                 self._publish.met("since_refused")
@@ -228,7 +228,8 @@ class PolledChannel:
             asked.add(following)
             answer = await self._fetch(following, [])
             if answer.status not in (200, 206):
-                raise Failed(f"the backend answered {answer.status} for a page of the list", answer.status)
+                reason = f"the backend answered {answer.status} for a page of the list"
+                raise Failed(reason, answer.status, code="upstream_status")
         known = pages.etag_of_all or len(documents) == 1
         return Gathered(
             digest=digest.digest(),
@@ -260,7 +261,7 @@ class PolledChannel:
                 tools.method, target, headers, max_body=tools.max_body, body=tools.body
             )
         except UpstreamError as error:
-            raise Failed(_UNREACHED.get(error.code, "the backend failed")) from None
+            raise Failed(_UNREACHED.get(error.code, "the backend failed"), code=error.code) from None
 
     def _check(self, answer: Answer, shared: Shared) -> None:
         """Raise Unshared for a good answer that says it is not for everyone who shares it."""
@@ -316,13 +317,15 @@ class PolledChannel:
             self._publish.status(
                 Status(
                     state="stale" if has_state else "error",
+                    code=failure.code,
                     reason=failure.reason,
                     upstream_status=failure.status,
                     retry_in=pause,
                 )
             )
-        return Again(pause, self._hold(failure.retry_after and pause))
+        return self._again(pause, failure.retry_after and pause)
 
-    def _hold(self, seconds: float | None) -> float:
-        """For how long the backend is left alone by all: a limit of one client's credentials is not everybody's."""
-        return min(seconds or 0.0, self._tempo.longest_pause) if self._tools.own else 0.0
+    def _again(self, pause: float, wanted: float | None) -> Again:
+        """What the backend wants is for all its polls, but where it is about one client's credentials."""
+        least = min(wanted or 0.0, self._tempo.longest_pause)
+        return Again(pause, hold=least if self._tools.own else 0.0, least=least)

@@ -29,6 +29,9 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,16384}", re.ASCII)  # RFC 6750 sectio
 _USUAL = 300.0
 # Asked for again so long before it expires, or a tenth of its life if that is less: a poll may take as long.
 _EARLY = 30.0
+# What clients are told in place of a reason that machines could read.
+_CODE = "upstream_credentials"
+
 # Between two requests to a token server that failed.
 _PAUSE = 5.0
 
@@ -143,7 +146,7 @@ class Tokens:
                 "POST", self._target, self._headers, body=self._body, max_body=_MOST_BYTES
             )
         except UpstreamError:
-            raise Failed("the token server cannot be reached, or its answer is no HTTP") from None
+            raise Failed("the token server cannot be reached, or its answer is no HTTP", code=_CODE) from None
 
 
 def _token_of(answer: Answer) -> tuple[str, float]:
@@ -156,12 +159,12 @@ def _token_of(answer: Answer) -> tuple[str, float]:
     if answer.status != 200:
         error = known.get("error")
         why = f": {error}" if isinstance(error, str) and error in _ERRORS else ""
-        raise Failed(f"the token server answered {answer.status}{why}")
+        raise Failed(f"the token server answered {answer.status}{why}", code=_CODE)
     token, kind, lifetime = known.get("access_token"), known.get("token_type", "bearer"), known.get("expires_in")
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-        raise Failed("the token server's answer has no access_token that can be sent")
+        raise Failed("the token server's answer has no access_token that can be sent", code=_CODE)
     if not isinstance(kind, str) or kind.lower() != "bearer":
-        raise Failed("the token server's token is not of the type bearer")
+        raise Failed("the token server's token is not of the type bearer", code=_CODE)
     if isinstance(lifetime, str) and lifetime.isascii() and lifetime.isdigit():
         lifetime = int(lifetime[:9])  # a text in the answers of some servers
     if isinstance(lifetime, bool) or not isinstance(lifetime, (int, float)) or not 0 < lifetime < 1e9:

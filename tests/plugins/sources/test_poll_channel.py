@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from gateway.plugin import Answer, Codec, Headers, Json
+from gateway.plugin import Again, Answer, Codec, Headers, Json
 from tests.plugins.sources.scripted import NOT_MODIFIED, Backend, ok, run
 
 
@@ -203,7 +203,7 @@ async def test_a_budget_that_is_used_up_holds_everybody_only_where_it_is_everybo
     credentials: str, hold: float
 ) -> None:
     this = run(ok(b"[1]", RateLimit="a;r=0;t=30"), credentials=credentials, jitter="0%")
-    assert await this.watch().look() == (30.0, hold)
+    assert await this.watch().look() == Again(30.0, hold=hold, least=30.0)
 
 
 async def test_a_poll_that_trickles_ends_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

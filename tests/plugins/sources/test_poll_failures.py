@@ -45,7 +45,13 @@ async def test_failures_are_tolerated_told_and_recovered_from() -> None:
     this = run(ok(b"[1]"), *[answer(500)] * 4, ok(b"[1]"), jitter="0%", randoms=(0.5,) * 3 + (0.5,) * 9)
     await this.polls(6)
     assert this.channel.told == [
-        Status(state="stale", reason="the backend answered 500", upstream_status=500, retry_in=15.0),
+        Status(
+            state="stale",
+            code="upstream_status",
+            reason="the backend answered 500",
+            upstream_status=500,
+            retry_in=15.0,
+        ),
         Status(state="ok"),
     ]
     # two failures keep the pace, then the pauses grow: 10 + 0.5 * (20 - 10), 10 + 0.5 * (40 - 10)
@@ -57,7 +63,7 @@ async def test_a_newcomer_is_told_of_the_first_failure() -> None:
     this = run(UpstreamUnavailable("10.0.0.5:9000 refused"), ok(b"[1]"))
     await this.polls(2)
     assert this.channel.told == [
-        Status(state="error", reason="the backend cannot be reached", retry_in=10.0),
+        Status(state="error", code="upstream_unavailable", reason="the backend cannot be reached", retry_in=10.0),
         Status(state="ok"),
     ]
     assert this.channel.documents == [[1]]
@@ -81,7 +87,7 @@ async def test_nothing_is_tolerated_when_the_operator_says_so() -> None:
 async def test_reasons_name_no_addresses(error: UpstreamError, reason: str) -> None:
     this = run(error)
     await this.polls(1)
-    assert [status.reason for status in this.channel.told] == [reason]
+    assert [(status.code, status.reason) for status in this.channel.told] == [(error.code, reason)]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,20 @@ import pytest
 
 from gateway.core.voices import Voices
 from gateway.live.channels import LiveRoute
-from gateway.plugin import Answer, AnySource, Context, Headers, Identity, Json, Refused, Request, Share, Target, Watch
+from gateway.plugin import (
+    Again,
+    Answer,
+    AnySource,
+    Context,
+    Headers,
+    Identity,
+    Json,
+    Refused,
+    Request,
+    Share,
+    Target,
+    Watch,
+)
 from gateway.testing.source import turn
 from gateway_plugins.codecs.json import JsonOptions
 from gateway_plugins.codecs.json import plugin as json_plugin
@@ -92,7 +105,7 @@ async def test_the_one_who_leaves_is_followed_by_another_and_nobody_by_nobody() 
     for voice in (one, two):
         await watch.look()
         voices.leave(voice)
-    assert await watch.look() == (5.0, 0.0)
+    assert await watch.look() == Again(5.0)
     assert spoken(this) == [b"a", b"b"]
     assert this.backend.asked[0][2][0] == (b"host", b"h")
 
