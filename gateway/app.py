@@ -1,19 +1,16 @@
 """The gateway as one ASGI application: routes go to the proxy or to live, everything else is a problem.
 
-`Application` runs on any ASGI server; `run` is `tidegate serve`, with our own server, the admin listener and
-signals. This is the only place that knows all the layers.
+It runs on any ASGI server; `gateway.serving` is our own. This is the only place that knows all the layers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import random
-import signal
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import cast
 from urllib.parse import quote
@@ -21,7 +18,6 @@ from urllib.parse import quote
 from gateway.admin.accesslog import open_access_log
 from gateway.admin.app import admin_app
 from gateway.admin.health import HealthState
-from gateway.admin.logs import logging_to
 from gateway.auth.gate import gates
 from gateway.client.script import Script, with_client
 from gateway.config import load_from_environment
@@ -46,7 +42,6 @@ from gateway.plugin import AnySource, Authenticator, Broker, Codec, Context, Dis
 from gateway.plugin.registry import find
 from gateway.proxy.app import Proxy
 from gateway.proxy.tunnel import Tunnels
-from gateway.wire.server import Binding, serve
 from gateway.wire.upstream import HttpUpstream, outside
 from gateway.wire.writer import writer_for
 
@@ -338,50 +333,3 @@ def _token_as_header(scope: Scope) -> None:
 def application() -> Application:
     """The application for another ASGI server: configured by the file that `TIDEGATE_CONFIG` names."""
     return Application(load_from_environment())
-
-
-async def run(settings: Gateway, say: Callable[[str], None] = print) -> None:
-    """`tidegate serve`: listen until SIGINT or SIGTERM, then end every exchange cleanly.
-
-    `say` is given one line for each listener and route. Raises OSError when an address cannot be used.
-    """
-    app = Application(settings)
-    bindings = [
-        Binding(app=app.lead, listen=listen, lifespan=index == 0, crowded=Trusted(settings.trusted_proxies))
-        for index, listen in enumerate(settings.listen)
-    ]
-    if settings.admin is not None:
-        bindings.append(Binding(app=app.admin, listen=settings.admin, lifespan=False))
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-
-    def started(urls: list[str]) -> None:
-        public = len(settings.listen)
-        for index, url in enumerate(urls):
-            say(f"{'listening' if index < public else 'admin    '} {url}")
-        for route in with_client(settings.routes):
-            say(f"route     {describe(route)}")
-
-    _calm_collector()
-    with logging_to():
-        await serve(bindings, limits=settings.limits, stats=app.stats, access=app.access, stop=stop, started=started)
-
-
-def _calm_collector() -> None:
-    """What was made to start lives as long as the process, and requests leave no cycles: look for garbage less."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
-
-
-def describe(route: Route) -> str:
-    """A route in one line: what matches, where it goes, and what makes it live."""
-    methods = ",".join(sorted(route.methods)) or "any method"
-    if route.session is not None:
-        return f"{route.host or ''}{route.path} -> sessions"
-    if not route.upstream:
-        return f"{route.path} -> {route.name}"
-    live = f", live by {route.live.source.name}" if route.live is not None else ""
-    return f"{route.host or ''}{route.path} ({methods}) -> {route.upstream}{live}"

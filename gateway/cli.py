@@ -68,8 +68,8 @@ def cli() -> None:
 @_file
 def serve(file: str) -> None:
     """Run the gateway until SIGINT or SIGTERM."""
-    from gateway.app import run
     from gateway.config import load
+    from gateway.serving import run
 
     settings = load(file, os.environ)
     _run(lambda: run(settings, _say))

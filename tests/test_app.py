@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 from pathlib import Path
 
 import pytest
 
-from gateway.app import Application, application, describe, links, run
+from gateway.app import Application, application, links
 from gateway.config import load
 from gateway.core.asgi import Message, Scope
 
@@ -147,31 +145,6 @@ async def test_lifespan_makes_it_ready_and_ends_it(app: Application) -> None:
         inbox.put_nowait({"type": "lifespan.shutdown"})
         assert (await sent.get())["type"] == "lifespan.shutdown.complete"
         assert app.health.draining
-
-
-async def test_run_says_what_it_listens_on_and_stops_on_a_signal(config: str) -> None:
-    lines: list[str] = []
-
-    def say(line: str) -> None:
-        lines.append(line)
-        if line.startswith("route     files.example"):
-            asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
-
-    await run(load(config, {}), say)
-    assert lines[0].startswith("listening http://127.0.0.1:")
-    assert lines[1].startswith("admin     http://127.0.0.1:")
-    assert lines[2:] == [
-        "route     /.tidegate/client.js -> tidegate.js",
-        "route     /plain (GET,HEAD) -> shop",
-        "route     /live (any method) -> shop, live by poll",
-        "route     /shared (GET,HEAD) -> shop, live by poll",
-        "route     files.example/files/** (any method) -> shop",
-    ]
-    assert len(asyncio.all_tasks()) == 1
-
-
-def test_describe(config: str) -> None:
-    assert describe(load(config, {}).routes[0]) == "/plain (GET,HEAD) -> shop"
 
 
 def test_other_servers_find_the_configuration_by_the_environment(config: str, monkeypatch: pytest.MonkeyPatch) -> None:

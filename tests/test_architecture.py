@@ -27,10 +27,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "admin": {"core", "plugin"},
     "client": {"core"},
     "app": {"core", "plugin", "wire", "config", "live", "proxy", "auth", "admin", "client"},
+    "serving": {"core", "wire", "admin", "client", "app"},
     "commands": {"core", "plugin", "wire", "config", "live", "app"},
-    "cli": {"core", "plugin", "config", "app", "admin", "demo", "commands"},
+    "cli": {"core", "plugin", "config", "serving", "admin", "demo", "commands"},
     "testing": {"core", "plugin", "live"},
-    "demo": {"core", "config", "app"},
+    "demo": {"core", "config", "serving"},
     "__main__": {"cli"},
 }
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 import yaml
 
-import gateway.app
 import gateway.cli as command
 import gateway.demo.run
+import gateway.serving
 from gateway import __version__
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def test_serve_runs_the_application(run: Run, monkeypatch: pytest.MonkeyPatch) -
         assert callable(say)
         say(f"{len(settings.routes)} routes")
 
-    monkeypatch.setattr(gateway.app, "run", serve)
+    monkeypatch.setattr(gateway.serving, "run", serve)
     assert run("serve good.yaml") == (0, "2 routes\n", "")
 
 
@@ -165,7 +165,7 @@ def test_serve_fails(run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseExcep
     async def serve(settings: Gateway, say: object) -> None:
         raise error
 
-    monkeypatch.setattr(gateway.app, "run", serve)
+    monkeypatch.setattr(gateway.serving, "run", serve)
     ran = run("serve good.yaml")
     assert ran.code == code
     assert words in ran.err
@@ -290,7 +290,7 @@ def test_a_reader_that_goes_away_is_no_bug(tmp_path: Path) -> None:
 
 
 def test_other_commands_do_not_load_the_server() -> None:
-    heavy = ("gateway.app", "pydantic", "hypercorn")
+    heavy = ("gateway.serving", "gateway.app", "pydantic", "hypercorn")
     script = f"import sys, gateway.cli; sys.exit(any(name in sys.modules for name in {heavy}))"
     assert subprocess.run([sys.executable, "-c", script], check=False, cwd=ROOT).returncode == 0
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gateway.app import run
 from gateway.config import load
+from gateway.serving import run
 
 HOST = "127.0.0.1"  # the shop's passwords are public: the demo is for this machine alone
 PORT, ADMIN_PORT = 8080, 9090
