@@ -117,10 +117,11 @@ class HttpExchange(Exchange, Protocol):
     def take(self) -> None:
         """The application will `answer` or `carry` the exchange, though what it returned is NOTHING or ends."""
 
-    def answer(self, status: int, headers: Headers, body: bytes, notes: dict[object, Any], /) -> None:
+    def answer(self, status: int, headers: Headers, body: bytes, notes: dict[object, Any], reason: bytes, /) -> None:
         """The whole response at once, in place of messages; nothing happens when the client has gone.
 
-        `notes` is for what is made of this status and these headers and nothing else, by who made it.
+        An empty `reason` is the standard phrase of the status. `notes` is for what is made of status, reason and these
+        headers and nothing else, by who made it.
         """
 
     def carry(self, answer: Awaitable[None], /) -> None:

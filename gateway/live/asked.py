@@ -90,7 +90,7 @@ class Asked:
         self._taken = False
         self._task = self._spawn(self._run(answer), "a session's request")
 
-    def answer(self, status: int, headers: Headers, body: bytes, notes: dict[object, Any], /) -> None:
+    def answer(self, status: int, headers: Headers, body: bytes, notes: dict[object, Any], reason: bytes, /) -> None:
         error = None
         try:
             self._begin(status, headers)

@@ -59,5 +59,6 @@ class Express:
         if call is None or body is None:
             self._wire.carry(self._detour(visit, call))
             return
-        self._wire.answer(call.status, answered(call, visit.added), body, {} if visit.added else call.notes)
+        notes = {} if visit.added else call.notes
+        self._wire.answer(call.status, answered(call, visit.added), body, notes, call.reason)
         self._answered(visit, call.status, len(body))

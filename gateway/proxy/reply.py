@@ -45,7 +45,7 @@ class Reply:
         """Pass on an answer that is all here."""
         trailers = trailer_headers(call.trailers) if call.trailers and self._trailing else []
         send = self._send
-        await send(self._start(call.status, answered(call, self._added), trailers=bool(trailers)))
+        await send(self._begin(call, trailers=bool(trailers)))
         await send({"type": "http.response.body", "body": body})
         self.sent = len(body)
         if trailers:
@@ -56,7 +56,7 @@ class Reply:
         self.streaming = (header(call.headers, b"content-type") or b"").lower().startswith(b"text/event-stream")
         # Only a chunked answer can have trailers; whether it does is known at its end.
         trailing = self._trailing and header(call.headers, b"transfer-encoding") is not None
-        await self._send(self._start(call.status, answered(call, self._added), trailers=trailing))
+        await self._send(self._begin(call, trailers=trailing))
         if not call.buffered:  # a server may hold the head back until there is a body: an event stream must open
             await self._send({"type": "http.response.body", "body": b"", "more_body": True})
         while data := await call.read():
@@ -74,6 +74,12 @@ class Reply:
         await self._send(start)
         await self._send({"type": "http.response.body", "body": b"" if self._mute else body})
         self.sent = 0 if self._mute else len(body)
+
+    def _begin(self, call: UpstreamCall, *, trailers: bool) -> Message:
+        start = self._start(call.status, answered(call, self._added), trailers=trailers)
+        if call.reason and not self._plain:
+            start["tidegate.reason"] = call.reason
+        return start
 
     def _start(self, status: int, headers: Headers, *, trailers: bool) -> Message:
         self.status = status

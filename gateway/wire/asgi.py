@@ -15,7 +15,8 @@ Every scope has in `scope["extensions"]`:
 `websocket.http.response` (websocket)
     As in the ASGI specification: refuse a handshake with a whole response.
 
-Beside the standard's keys, a `websocket.accept` message may have `compression`: true agrees on permessage-deflate
+Beside the standard's keys, an `http.response.start` message may have `tidegate.reason`, the phrase after the status
+(bytes; HTTP/1.1 only), and a `websocket.accept` message `compression`: true agrees on permessage-deflate
 where the client offers it. A `websocket.disconnect` message has a `label` (one of `gateway.core.codes`) where the
 server closed in the application's place.
 

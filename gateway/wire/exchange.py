@@ -178,7 +178,8 @@ class Exchange:
         elif kind == "http.response.start" and self.phase == WAITING:
             if message.get("trailers", False):
                 self._trailers = []
-            self._start(message["status"], Fields(message["status"], message.get("headers", ())))
+            status, reason = message["status"], message.get("tidegate.reason", b"")
+            self._start(status, Fields(status, message.get("headers", ()), reason))
             return
         elif kind == "http.response.trailers" and self.phase == TRAILERS:
             self._trail(message)
@@ -283,12 +284,12 @@ class Exchange:
 
     # tidegate.wire
 
-    def answer(self, status: int, headers: Headers, body: bytes, notes: dict[object, Any], /) -> None:
+    def answer(self, status: int, headers: Headers, body: bytes, notes: dict[object, Any], reason: bytes, /) -> None:
         if self.phase != WAITING:
             return
         fields: Fields | None = notes.get(Fields)
         if fields is None:
-            fields = notes[Fields] = Fields(status, headers)
+            fields = notes[Fields] = Fields(status, headers, reason)
         if self._usual(status, fields) and fields.length == len(body) <= _JOIN:
             connection = self._connection
             date = b"" if fields.dated else connection.listener.sweep.date

@@ -6,6 +6,7 @@ this hop and are replaced. Header injection ends here: a line break inside a hea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
 
@@ -17,6 +18,7 @@ from gateway.errors import ClientError
 LAST_CHUNK = b"0\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+_PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 # What the head must know of; what is from _CONNECTION on is never passed on.
 _LENGTH, _DATE, _CONNECTION, _TRANSFER = range(1, 5)
@@ -30,8 +32,14 @@ _line = b": ".join
 _BREAKS = b"\r\n\0"  # counted by leaving them out, in one pass: half the cost of looking for each
 
 
-def status_line(status: int) -> bytes:
-    """The first line of a response."""
+# RFC 9112 section 4, where it is the rest of the line and means nothing.
+_REASON = re.compile(rb"[\t -~\x80-\xff]{1,256}")
+
+
+def status_line(status: int, reason: bytes = b"") -> bytes:
+    """The first line of a response; with the standard phrase where the `reason` is empty or none."""
+    if reason and reason != _PHRASES.get(status) and _REASON.fullmatch(reason):
+        return b"HTTP/1.1 %d %b\r\n" % (status, reason)
     return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
@@ -40,7 +48,7 @@ class Fields:
 
     __slots__ = ("close", "data", "dated", "length")
 
-    def __init__(self, status: int, headers: Iterable[Header]) -> None:
+    def __init__(self, status: int, headers: Iterable[Header], reason: bytes = b"") -> None:
         self.length = -1
         self.dated = False
         self.close = False
@@ -60,7 +68,8 @@ class Fields:
                 self.close = self.close or (rule == _CONNECTION and b"close" in value.lower())
         if dropped:
             kept = [pair for pair in kept if rules[pair[0]] < _CONNECTION]
-        self.data = (_STATUS_LINES.get(status) or status_line(status)) + header_lines(kept)
+        usual = _STATUS_LINES.get(status) if not reason or reason == _PHRASES.get(status) else None
+        self.data = (usual or status_line(status, reason)) + header_lines(kept)
 
     def _measure(self, value: bytes) -> None:
         if self.length >= 0 or not value.isdigit():

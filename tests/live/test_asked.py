@@ -73,7 +73,7 @@ async def test_an_answer_without_messages_needs_no_task() -> None:
     one = asker.start(take)
     assert one.whole
     assert (asker.ends, len(asker.supervisor)) == ([], 0)
-    one.answer(201, [(b"A", b"b")], b"12345", {})
+    one.answer(201, [(b"A", b"b")], b"12345", {}, b"")
     assert asker.ends == [None]
     assert (one.status, one.headers, one.body) == (201, [(b"A", b"b")], b"12345")
 
@@ -133,7 +133,7 @@ async def test_answers_that_are_too_big_or_have_no_end() -> None:
         await turn()
         assert words in asker.error().detail
     asker = Asker()
-    asker.asked.answer(200, [], b"12345678901", {})
+    asker.asked.answer(200, [], b"12345678901", {}, b"")
     assert asker.error().code == "too_big"
 
 
@@ -156,7 +156,7 @@ async def test_what_was_given_up_is_cancelled_or_heard_of_by_another() -> None:
     await turn()
     assert (len(asker.supervisor), asker.ends, later) == (0, [], [])
     ends: tuple[Callable[[Asked], None], ...] = (
-        lambda one: one.answer(200, [], b"", {}),
+        lambda one: one.answer(200, [], b"", {}, b""),
         lambda one: one.carry(carry(one)),
     )
     for end in ends:

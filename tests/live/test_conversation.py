@@ -223,7 +223,7 @@ async def test_requests_that_can_not_be_stopped_are_few(talk: Talk) -> None:
         assert [message["error"]["code"] for message in said] == ["cancelled"]
     wires = [scope["extensions"]["tidegate.wire"] for scope in talk.asked]
     assert [wire.whole for wire in wires] == [True, True, False, False]
-    wires[0].answer(200, [], b"", {})
+    wires[0].answer(200, [], b"", {}, b"")
     assert client.heard() == []
     await client.say(op="request", id=9, path="/")
     assert talk.asked[-1]["extensions"]["tidegate.wire"].whole

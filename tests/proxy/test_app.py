@@ -48,7 +48,7 @@ async def test_a_small_answer_comes_through_byte_for_byte() -> None:
     async with gate(keeps(heads, answer)) as gateway:
         got = await gateway.raw(get(b"/a%2Fb/../%zz?x=%20&&y", b"User-Agent: t", b"X-Twice: 1", b"x-tWICE: 2"))
         assert got == (
-            b"HTTP/1.1 203 Non-Authoritative Information\r\nX-b: caf\xe9\r\nx-B: 2\r\nDATE: then\r\n"
+            b"HTTP/1.1 203 Whatever\r\nX-b: caf\xe9\r\nx-B: 2\r\nDATE: then\r\n"
             b"Content-Length: 5\r\nVia: 1.1 tidegate\r\nconnection: close\r\n\r\nhello"
         )
         assert heads == [
@@ -154,6 +154,14 @@ async def test_trailers_come_through() -> None:
         async with gate(says(*pieces)) as gateway:
             got = await gateway.ask(get())
             assert (got.body, got.trailers) == (b"ok", [(b"X-Sum", b"1"), (b"Age", b"9")])
+
+
+@pytest.mark.parametrize("length", [2, 200_000], ids=["at once", "streamed"])
+async def test_the_reason_comes_through(length: int) -> None:
+    answer = b"HTTP/1.1 404 Not here, caf\xe9\r\nContent-Length: %d\r\n\r\n" % length
+    async with gate(says(answer, b"x" * length)) as gateway:
+        got = await gateway.ask(get())
+        assert (got.status, got.reason, len(got.body)) == (404, b"Not here, caf\xe9", length)
 
 
 async def test_informational_answers_come_through() -> None:

@@ -57,7 +57,9 @@ def test_asked_and_answered_at_once() -> None:
     [(method, target, ready)] = way.upstream.readied
     assert (method, target) == (b"GET", b"/a%2Fb")
     assert ready.startswith(b"Host: gate\r\nX-Forwarded-For: 192.0.2.1\r\n")
+    way.upstream.call.reason = b"Fine"
     way.arrive()
+    assert way.wire.reason == b"Fine"
     assert way.wire.answers == [(200, [(b"ETag", b'"1"'), (b"Via", b"1.1 tidegate")], b"hello")]
     assert way.answered == [(200, 5)]
 

@@ -19,6 +19,7 @@ class Wire:
         self.notes: dict[object, bytes] = {}
         self.taken = False
         self.answers: list[tuple[int, Headers, bytes]] = []
+        self.reason = b""
         self.carried: list[Awaitable[None]] = []
         self.told: list[tuple[int, Headers]] = []
 
@@ -28,8 +29,9 @@ class Wire:
     def take(self) -> None:
         self.taken = True
 
-    def answer(self, status: int, headers: Headers, body: bytes, notes: dict[object, Any], /) -> None:
+    def answer(self, status: int, headers: Headers, body: bytes, notes: dict[object, Any], reason: bytes, /) -> None:
         self.answers.append((status, headers, body))
+        self.reason = reason
 
     def carry(self, answer: Awaitable[None], /) -> None:
         self.carried.append(answer)

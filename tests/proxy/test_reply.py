@@ -30,6 +30,20 @@ async def test_other_servers_want_lower_case_names() -> None:
     assert client.kinds == ["start", "body"]
 
 
+@pytest.mark.parametrize("wire", [True, False], ids=["our server", "another server"])
+async def test_the_reason_goes_with_the_status_where_it_can(wire: bool) -> None:
+    client = Client()
+    for pieces in ([b"hello"], [b"hel", b"lo"]):
+        call = Call(200, None, *pieces)
+        call.reason = b"Fine"
+        if len(pieces) == 1:
+            await reply(client, wire=wire).whole(call, b"hello")
+        else:
+            await reply(client, wire=wire).stream(call)
+    starts = [message for message in client.sent if message["type"] == "http.response.start"]
+    assert [start.get("tidegate.reason") for start in starts] == [b"Fine" if wire else None] * 2
+
+
 async def test_a_whole_answer_with_trailers() -> None:
     client, call = Client(), Call()
     call.trailers = [(b"X-Sum", b"1"), (b"Content-Length", b"1")]

@@ -51,6 +51,20 @@ def test_no_header_can_smuggle_another(bad: bytes) -> None:
 def test_status_lines() -> None:
     assert status_line(200) == b"HTTP/1.1 200 OK\r\n"
     assert status_line(599) == b"HTTP/1.1 599 \r\n"
+    assert status_line(599, b"Oh no") == b"HTTP/1.1 599 Oh no\r\n"
+
+
+@pytest.mark.parametrize("reason", [b"Fine", b"caf\xe9 \t x", b"Not Found", b"x" * 256])
+def test_a_reason_is_passed_on(reason: bytes) -> None:
+    line = b"HTTP/1.1 200 %b\r\n" % reason
+    assert status_line(200, reason) == line
+    assert Fields(200, [(b"a", b"b")], reason).data == line + b"a: b\r\n"
+
+
+@pytest.mark.parametrize("reason", [b"", b"OK", b"a\r\nb: c", b"a\nb", b"a\rb", b"\0", b"\x1b[2J", b"\x7f", b"x" * 257])
+def test_a_reason_that_is_none_is_replaced_by_the_usual_one(reason: bytes) -> None:
+    assert status_line(200, reason) == OK
+    assert Fields(200, [], reason).data == OK
 
 
 @given(st.binary(max_size=300))

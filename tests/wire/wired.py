@@ -207,6 +207,7 @@ class Answer:
     body: bytes
     trailers: Headers
     informational: list[tuple[int, Headers]]
+    reason: bytes = b""
 
     def __getitem__(self, name: bytes) -> bytes | None:
         return next((value for key, value in self.headers if key.lower() == name), None)
@@ -236,6 +237,7 @@ def _one(client: h11.Connection) -> Answer:
             answer.informational.append((event.status_code, event.headers.raw_items()))
         elif isinstance(event, h11.Response):
             answer.status, answer.headers = event.status_code, event.headers.raw_items()
+            answer.reason = bytes(event.reason)
         elif isinstance(event, h11.Data):
             answer.body += bytes(event.data)
         elif isinstance(event, h11.EndOfMessage):
