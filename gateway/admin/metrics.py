@@ -239,6 +239,12 @@ def _sources(routes: dict[Labels, RouteStats]) -> Iterator[Metric]:
         ROUTE,
         _one(routes, lambda route: route.pause_seconds),
     )
+    yield _histogram(
+        "tidegate_source_batch_resources",
+        "How many resources one request of a batch asked for.",
+        ROUTE,
+        _one(routes, lambda route: route.batches),
+    )
     yield _counter(
         "tidegate_source_incidents",
         "What an operator should know of a backend, by what it was.",

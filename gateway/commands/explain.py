@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 
-from gateway.commands.rehearsal import Asked
+from gateway.commands.rehearsal import Asked, Nowhere, target_of
 from gateway.core.http import Request
 from gateway.core.redact import redact_path, redact_query
 from gateway.core.settings import Gateway, UpstreamSettings
-from gateway.plugin import AnySource
+from gateway.plugin import AnySource, BatchingSource
 
 # Long enough to tell keys apart at a glance, too short to be of use to anybody.
 _SHOWN = 12
@@ -41,6 +41,10 @@ def explained(settings: Gateway, asked: Asked, source: AnySource | None) -> Iter
     digest = sha256(repr((route.name, request.target, share.key)).encode()).hexdigest()
     yield "channel", f"{digest[:_SHOWN]} (a hash of the route, the URL and what decides on sharing)"
     yield "sent", ", ".join(sorted({name.decode("latin-1") for name, _ in share.headers})) or "nothing of the client's"
+    together = source.batch(target_of(asked, share, Nowhere(""))) if isinstance(source, BatchingSource) else None
+    if together is not None:
+        url = asked_url(settings.upstreams[route.upstream], together)
+        yield "batch", f"read with others that are followed by clients who share so: {url}"
     deciding = [*_headers_that_decide(request, source), *_claims_that_decide(request, source)]
     yield "shared by", f"all clients of this URL with the same {', '.join(deciding)}" if deciding else "everyone"
 

@@ -26,7 +26,20 @@ from gateway.errors import ClientError, UpstreamUnavailable
 from gateway.live.channel import Channel
 from gateway.live.negotiate import mode_of, split_query
 from gateway.live.publisher import ChannelPublisher
-from gateway.plugin import AnySource, Clock, Codec, Context, Encoding, Refused, Target, Upstream, WatchingSource
+from gateway.plugin import (
+    AnySource,
+    Clock,
+    Codec,
+    Context,
+    Encoding,
+    JoiningWatch,
+    Refused,
+    Share,
+    Target,
+    Upstream,
+    Watch,
+    WatchingSource,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +100,12 @@ def source_of(
     return cast("AnySource", make("sources", asked.live.source, context))
 
 
+def target_of(asked: Asked, share: Share, upstream: Upstream) -> Target:
+    """What the source is to follow for the client, alone with its credentials."""
+    request = asked.request
+    return Target(target=request.target, headers=share.headers, upstream=upstream, params=request.params, key=share.key)
+
+
 class Rehearsal:
     """A channel with one subscriber, looked at when `look` is called."""
 
@@ -102,8 +121,8 @@ class Rehearsal:
         self._started = False
         publisher = ChannelPublisher(self.channel, self._broker, stats, clock)
         share = source.share(asked.request)
-        target = Target(target=asked.request.target, headers=share.headers, upstream=upstream)
-        self._watch = source.watch(target, publisher)
+        self._plan = _Plan()
+        self._plan.start(source.watch(target_of(asked, share, upstream), publisher))
 
     async def begin_with(self, document: Json) -> None:
         """Take a document, as it was selected before, as the state that the subscriber has."""
@@ -114,7 +133,7 @@ class Rehearsal:
     async def look(self) -> list[dict[str, Json]]:
         """Look once; what the subscriber is told, without ids."""
         try:
-            await self._watch.look()
+            await self._plan.look()
         except Refused as refused:
             return [{"type": "refused", "data": {"status": refused.status}}]
         if self.channel.ready.is_set():
@@ -127,6 +146,50 @@ class Rehearsal:
             self._started = True
             encoding = Encoding(encode=lambda event: json.dumps(event.envelope()).encode() + b"\n", kind="body")
             self.channel.subscribe(encoding, self._mode, "rehearsal", self._ear, _ended).start(None)
+
+
+class _Planned:
+    """A watch; without `regular` it is only looked at when it has been asked for."""
+
+    def __init__(self, watch: Watch, *, regular: bool) -> None:
+        self.watch = watch
+        self.regular = regular
+        self.asked = False
+        self.over = False
+
+    def ask(self) -> None:
+        self.asked = True
+
+    def stop(self) -> None:
+        self.over = True
+
+
+class _Plan:
+    """What the runtime's schedule is otherwise: the watch of the channel, and those that it has others for."""
+
+    def __init__(self) -> None:
+        self._planned: list[_Planned] = []
+
+    def start(self, watch: Watch) -> None:
+        joins = isinstance(watch, JoiningWatch)
+        own = self._add(watch, regular=not joins)
+        if isinstance(watch, JoiningWatch):
+            watch.join(own, lambda watch, after: self._add(watch, regular=True))
+
+    async def look(self) -> None:
+        """Each watch looks once, and then those that are asked for; raises what a look raises."""
+        due = [it for it in self._planned if it.regular]
+        while due:
+            for planned in due:
+                planned.asked = False
+                again = await planned.watch.look()
+                planned.regular = not again.asked
+            self._planned = [it for it in self._planned if not it.over]
+            due = [it for it in self._planned if it.asked]
+
+    def _add(self, watch: Watch, *, regular: bool) -> _Planned:
+        self._planned.append(_Planned(watch, regular=regular))
+        return self._planned[-1]
 
 
 class _Loopback:

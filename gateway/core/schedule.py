@@ -93,9 +93,12 @@ class Schedule(Generic[E]):
     def __repr__(self) -> str:
         return f"<Schedule {self._waiting} waiting, {len(self._queued)} lanes with looks to start>"
 
-    def add(self, entry: E) -> None:
-        """Its first look is due."""
-        self._ready(entry, urgent=True)
+    def add(self, entry: E, due: float | None = None) -> None:
+        """Its first look is at that time (inf: when it is asked for); at once without it."""
+        if due is None:
+            self._ready(entry, urgent=True)
+        else:
+            self._wait(entry, due)
 
     def remove(self, entry: E) -> None:
         """No look of it begins any more; one under way must still be told `finished`."""
@@ -119,10 +122,12 @@ class Schedule(Generic[E]):
         elif entry.state == "ready" and not entry.urgent:
             self._asked(entry, now)
 
-    def finished(self, entry: E, now: float, pause: float, *, hold: float = 0.0, least: float = 0.0) -> None:
+    def finished(
+        self, entry: E, now: float, pause: float, *, hold: float = 0.0, least: float = 0.0, asked: bool = False
+    ) -> None:
         """Its look has ended; the next is `pause` seconds from now, and none in its lane for `hold`.
 
-        Asking brings it forward, but not to before `least` is over.
+        Asking brings it forward, but not to before `least` is over. One that is to be `asked` for is had only then.
         """
         lane = entry.lane
         if hold > 0:
@@ -136,10 +141,10 @@ class Schedule(Generic[E]):
             if entry.free_at <= now:
                 self._asked(entry, now)
                 return
-            if entry.free_at < now + pause:
+            if asked or entry.free_at < now + pause:
                 self._put_off(entry)
                 return
-        self._wait(entry, now + pause)
+        self._wait(entry, inf if asked else now + pause)
 
     def _put_off(self, entry: E) -> None:
         """It was asked for again so soon: the look is one for all who ask until then."""
@@ -177,7 +182,7 @@ class Schedule(Generic[E]):
         while heap and not _is_current(heap[0]):
             heapq.heappop(heap)
         times = [lane.free_at for lane in self._queued if lane.running < lane.slots]
-        if heap:
+        if heap and heap[0][0] < inf:
             times.append(heap[0][0])
         return min(times, default=None)
 

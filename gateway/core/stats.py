@@ -16,6 +16,9 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 # Pauses between polls, from the quickest interval to hourly ones, in seconds.
 PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 
+# Resources that one request asks for together, up to the most that an operator may allow.
+BATCHES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
 # The methods of RFC 9110 and RFC 5789; anything else is counted as OTHER.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
 OTHER = "other"
@@ -136,6 +139,7 @@ class RouteStats:
     refreshes: Counts = field(default_factory=_counts)  # looks after writes: asked, unfollowed
     pause_seconds: Histogram = field(default_factory=lambda: Histogram(PAUSES))
     incidents: Counts = field(default_factory=_counts)  # of the backend, by what it was
+    batches: Histogram = field(default_factory=lambda: Histogram(BATCHES))  # resources of one request
     staleness: float = 0.0  # seconds since the backend last confirmed a state, of the channel where that is longest
     doubted: int = 0  # answers that were not believed
     irregular: int = 0  # items without a key of their own, in every state that was compared

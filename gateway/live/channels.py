@@ -94,7 +94,7 @@ class Channels:
             self._make_room(live, share)
             fixed = [] if host is None else [(b"host", at)]
             share = replace(share, headers=fixed if share.alone is not None else fixed + share.headers)
-            running = self._running[name] = self._start(name, live, request.target, share)
+            running = self._running[name] = self._start(name, live, request, share)
         elif live.settings.max_age is not None:
             self._confirm(running, live.settings.max_age)
         running.idle_since = None
@@ -171,7 +171,7 @@ class Channels:
         for running in tuple(self._running.values()):
             running.channel.end(disconnect)
 
-    def _start(self, name: str, live: LiveRoute, target: bytes, share: Share) -> _Running:
+    def _start(self, name: str, live: LiveRoute, request: Request, share: Share) -> _Running:
         stats = self._stats.routes[live.route.name]
         stats.channels += 1
         channel = Channel(name, live.route.name, live.settings, stats, self._clock)
@@ -180,7 +180,13 @@ class Channels:
         publisher = ChannelPublisher(channel, self._broker, stats, self._clock, self._supervisor)
         phase = (int.from_bytes(sha256(name.encode()).digest()[:4], "big") + 1) / 2**32
         followed = Target(
-            target=target, headers=share.headers, upstream=live.upstream, phase=phase, voices=channel.voices
+            target=request.target,
+            headers=share.headers,
+            upstream=live.upstream,
+            phase=phase,
+            voices=channel.voices,
+            params=request.params,
+            key=share.key,
         )
         running = self._fill(live, followed, publisher, share.who)
         self._followed[share.who] += 1

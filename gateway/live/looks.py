@@ -9,13 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
+from math import inf
+from typing import NamedTuple
 
 from gateway.core.pace import backoff
 from gateway.core.schedule import Entry, Lane, Schedule
 from gateway.core.settings import Polls
+from gateway.core.stats import RouteStats
 from gateway.live.publisher import FIRST_PAUSE, LONGEST_PAUSE, ChannelPublisher
 from gateway.live.supervisor import Supervisor
-from gateway.plugin import Again, Clock, Refused, Status, Unshared, Watch
+from gateway.plugin import Again, Clock, JoiningWatch, Refused, Status, Unshared, Watch
 
 _log = logging.getLogger("tidegate.live")
 
@@ -24,18 +28,42 @@ _TICK = 0.01
 
 
 class Looking(Entry):
-    """One watched channel; `ended` is called when the backend refuses it, and must `stop` it."""
+    """A watch, of one channel or of several."""
 
-    __slots__ = ("crashes", "ended", "name", "publisher", "task", "watch")
+    __slots__ = ("crashes", "name", "of", "route", "stats", "task", "watch")
 
-    def __init__(self, lane: Lane, watch: Watch, publisher: ChannelPublisher, ended: Callable[[], None]) -> None:
+    def __init__(self, lane: Lane, watch: Watch, route: str, stats: RouteStats, of: _One | None = None) -> None:
         super().__init__(lane)
         self.watch = watch
-        self.publisher = publisher
-        self.ended = ended
-        self.name = f"look at route {publisher.channel.route}"
+        self.route = route
+        self.stats = stats
+        self.of = of
+        self.name = f"look at route {route}"
         self.crashes = 0
         self.task: asyncio.Task[None] | None = None
+
+
+class _One(NamedTuple):
+    """The channel of a watch; `ended` is called when the backend refuses it, and must `stop` the looks."""
+
+    publisher: ChannelPublisher
+    ended: Callable[[], None]
+
+
+class _Look:
+    """A watch's way into the schedule: a `gateway.plugin.Look`."""
+
+    __slots__ = ("_looking", "_looks")
+
+    def __init__(self, looks: Looks, looking: Looking) -> None:
+        self._looks = looks
+        self._looking = looking
+
+    def ask(self) -> None:
+        self._looks.refresh(self._looking)
+
+    def stop(self) -> None:
+        self._looks.stop(self._looking)
 
 
 class Looks:
@@ -61,10 +89,21 @@ class Looks:
 
     def start(self, lane: Lane, watch: Watch, publisher: ChannelPublisher, ended: Callable[[], None]) -> Looking:
         """Look at a channel, at once and from then on, in turn with the others of its lane."""
-        looking = Looking(lane, watch, publisher, ended)
-        self._schedule.add(looking)
-        self._tick()
+        route, stats = publisher.channel.route, publisher.stats
+        looking = Looking(lane, watch, route, stats, _One(publisher, ended))
+        if isinstance(watch, JoiningWatch):
+            self._schedule.add(looking, inf)
+            watch.join(_Look(self, looking), partial(self._further, lane, route, stats))
+        else:
+            self._schedule.add(looking)
+            self._tick()
         return looking
+
+    def _further(self, lane: Lane, route: str, stats: RouteStats, watch: Watch, after: float | None) -> _Look:
+        looking = Looking(lane, watch, route, stats)
+        self._schedule.add(looking, None if after is None else self._clock.monotonic() + after)
+        self._tick()
+        return _Look(self, looking)
 
     def refresh(self, looking: Looking) -> None:
         """Look at it now, or shortly after the last time that was asked for; if a look is under way, after it."""
@@ -72,10 +111,12 @@ class Looks:
         self._tick()
 
     def stop(self, looking: Looking) -> None:
-        """Look at it no more; one under way is cancelled."""
+        """Look at it no more; one under way is cancelled, but for the one that says so."""
         self._schedule.remove(looking)
-        if looking.task is not None:
+        if looking.task is not None and looking.task is not asyncio.current_task():
             looking.task.cancel()
+        if looking.of is not None and isinstance(looking.watch, JoiningWatch):
+            looking.watch.leave()
         self._tick()
 
     def _tick(self) -> None:
@@ -99,16 +140,12 @@ class Looks:
         try:
             again = await looking.watch.look()
             looking.crashes = 0
-        except Refused as refused:
-            looking.task = None  # it is this one, and ends by itself
-            looking.publisher.channel.refuse(refused)
-            looking.ended()
-            return
-        except Unshared as unshared:
-            looking.task = None
-            looking.publisher.unshare(unshared)
-            looking.ended()
-            return
+        except (Refused, Unshared) as error:
+            if looking.of is not None:
+                looking.task = None  # it is this one, and ends by itself
+                _end(looking.of, error)
+                return
+            again = Again(self._crashed(looking))
         except asyncio.CancelledError:
             if looking.state == "gone" or _is_cancelled():
                 raise
@@ -116,20 +153,37 @@ class Looks:
         except Exception:
             again = Again(self._crashed(looking))
         looking.task = None
-        looking.publisher.stats.pause_seconds.observe(again.pause)
-        self._schedule.finished(looking, self._clock.monotonic(), again.pause, hold=again.hold, least=again.least)
+        if not again.asked:
+            looking.stats.pause_seconds.observe(again.pause)
+        self._schedule.finished(
+            looking,
+            self._clock.monotonic(),
+            again.pause,
+            hold=again.hold,
+            least=again.least,
+            asked=again.asked,
+        )
         self._tick()
 
     def _crashed(self, looking: Looking) -> float:
         """Called while the exception is handled; the pause until the next look."""
-        publisher = looking.publisher
-        _log.exception("the source of route %s failed; it is started again", publisher.channel.route)
-        publisher.status(
-            Status(state="stale" if publisher.has_state else "error", code="internal", reason="internal error")
-        )
+        _log.exception("the source of route %s failed; it is started again", looking.route)
+        if looking.of is not None:
+            publisher = looking.of.publisher
+            publisher.status(
+                Status(state="stale" if publisher.has_state else "error", code="internal", reason="internal error")
+            )
         pause = backoff(looking.crashes, FIRST_PAUSE, LONGEST_PAUSE, self._clock.random())
         looking.crashes += 1
         return pause
+
+
+def _end(channel: _One, error: Refused | Unshared) -> None:
+    if isinstance(error, Refused):
+        channel.publisher.channel.refuse(error)
+    else:
+        channel.publisher.unshare(error)
+    channel.ended()
 
 
 def _is_cancelled() -> bool:

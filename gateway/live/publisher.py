@@ -125,14 +125,18 @@ class ChannelPublisher:
             status = Status(state="suspect", reason=self.doubt)
         self.outlet.tell(status)
 
-    def polled(self, result: PollResult, seconds: float) -> None:
-        self.stats.polls[result] += 1
-        self.stats.poll_seconds.observe(seconds)
+    def polled(self, result: PollResult, seconds: float | None) -> None:
+        if seconds is not None:
+            self.stats.polls[result] += 1
+            self.stats.poll_seconds.observe(seconds)
         freshness = self.channel.freshness
         if result in ("error", "refused"):
             freshness.failed = True
         elif not self.doubt:
             freshness.confirm(self.clock.monotonic())
+
+    def batched(self, count: int) -> None:
+        self.stats.batches.observe(count)
 
     def unshare(self, unshared: Unshared) -> None:
         """The subscribers must not share this channel: they are sent away to come back, each to its own."""
@@ -140,7 +144,9 @@ class ChannelPublisher:
         _log.warning("route %s: %s", self.channel.route, unshared.remedy)
         self.channel.end(RESTART)
 
-    def met(self, incident: Incident) -> None:
+    def met(self, incident: Incident, why: str = "") -> None:
+        if why and not self.stats.incidents[incident]:
+            _log.warning("route %s: %s: %s", self.channel.route, incident, why)
         self.stats.incidents[incident] += 1
 
 

@@ -17,6 +17,7 @@ from gateway.core.position import Position
 from gateway.core.recent import Recent
 from gateway.errors import ClientError, UpstreamError
 from gateway.plugin.authenticator import Authenticator, Described
+from gateway.plugin.batch import BatchingSource, Further, JoiningWatch, Look
 from gateway.plugin.broker import Broker, Deliver
 from gateway.plugin.codec import Codec
 from gateway.plugin.context import Clock, Context
@@ -70,6 +71,7 @@ __all__ = [
     "Asker",
     "Authenticator",
     "AuthenticatorPlugin",
+    "BatchingSource",
     "Broker",
     "BrokerPlugin",
     "Change",
@@ -89,11 +91,14 @@ __all__ = [
     "Encoding",
     "Event",
     "File",
+    "Further",
     "Header",
     "Headers",
     "Identity",
     "Incident",
+    "JoiningWatch",
     "Json",
+    "Look",
     "Names",
     "Options",
     "Percent",

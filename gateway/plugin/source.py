@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from gateway.core.asgi import Headers
@@ -14,7 +14,14 @@ from gateway.plugin.upstream import Upstream
 
 PollResult = Literal["changed", "unchanged", "not_modified", "error", "refused"]
 Incident = Literal[
-    "validator_distrusted", "page_elsewhere", "pages_cut_off", "unshared", "since_missing", "since_refused"
+    "validator_distrusted",
+    "page_elsewhere",
+    "pages_cut_off",
+    "unshared",
+    "since_missing",
+    "since_refused",
+    "batch_refused",
+    "batch_lacking",
 ]
 
 
@@ -66,7 +73,8 @@ class Target:
 
     `phase`, above 0 and at most 1, is the channel's own: what is done at an interval begins that part of it later,
     so that channels that start together do not go on in step. Where credentials are lent, `voices` has those of
-    the subscribers there are, and `headers` none.
+    the subscribers there are, and `headers` none. `params` are those of the route's path, decoded, and `key` is that
+    of the `Share`: where it and `headers` are equal, targets are asked for in the same name.
     """
 
     target: bytes
@@ -74,6 +82,8 @@ class Target:
     upstream: Upstream
     phase: float = 1.0
     voices: Voices | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    key: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,23 +143,28 @@ class Publisher(Protocol):
         A new channel is `ok`.
         """
 
-    def polled(self, result: PollResult, seconds: float) -> None:
-        """Count one look at the backend."""
+    def polled(self, result: PollResult, seconds: float | None) -> None:
+        """Count one look at the backend; one that told of other channels, too, is without `seconds` for all but one."""
 
-    def met(self, incident: Incident) -> None:
-        """Count something that an operator should know of the backend."""
+    def batched(self, count: int) -> None:
+        """One request asked for so many resources."""
+
+    def met(self, incident: Incident, why: str = "") -> None:
+        """Count something that an operator should know of the backend; the first of a route is logged, if told why."""
 
 
 class Again(NamedTuple):
     """When to look next: `pause` seconds from now.
 
     `hold` is for how long the backend wants to be left alone by all that look at it, whatever the route; `least` by
-    this channel alone, even if a look is asked for.
+    this channel alone, even if a look is asked for. With `asked` the next look is when it is asked for, and where that
+    is all the time `pause` tells how often it may be.
     """
 
     pause: float
     hold: float = 0.0
     least: float = 0.0
+    asked: bool = False
 
 
 class Watch(Protocol):

@@ -49,6 +49,25 @@ def test_a_route_that_is_not_live(tmp_path: Path) -> None:
     assert lines(tmp_path, "/x")["live"].startswith("no:")
 
 
+def test_what_is_read_together(tmp_path: Path) -> None:
+    config = settings(
+        tmp_path,
+        """\
+upstreams: {shop: {url: "http://127.0.0.1:9000/v1"}}
+routes: [{path: "/api/shirts/{id}", upstream: shop, live: {poll: {batch: {param: ids, path: "/all?token=s"}}}}]
+""",
+    )
+    for url, batch in (
+        ("/api/shirts/7?size=M", "http://127.0.0.1:9000/v1/all?token=REDACTED&size=M&ids=7"),
+        ("/api/shirts/7,8", None),
+    ):
+        asked = ask(config, url, (SECRET,))
+        said = dict(explained(config, asked, source_of(asked, {}, ManualClock())))
+        assert said.get("batch", "").endswith(batch or "")
+        assert ("batch" in said) == (batch is not None)
+    assert "batch" not in lines(tmp_path, "/api/shirts/7", SECRET)
+
+
 class ByTenant:
     def share(self, request: Request) -> Share:
         assert request.identity is not None

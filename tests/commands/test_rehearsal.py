@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.commands.recorded import StillClock
 from gateway.commands.rehearsal import Rehearsal, ask, source_of
 from gateway.errors import ClientError
 from gateway.testing.clock import ManualClock
@@ -69,3 +70,24 @@ def test_a_source_that_only_follows(tmp_path: Path) -> None:
     asked = ask(settings(tmp_path), "/api/shirts")
     with pytest.raises(ValueError, match="cannot be asked for one look"):
         Rehearsal(asked, ScriptedSource(), Played(), ManualClock())
+
+
+BATCHED = """\
+upstreams: {shop: {url: "http://127.0.0.1:9000/v1"}}
+routes: [{path: "/api/shirts/{id}", upstream: shop, live: {poll: {credentials: none, batch: {param: ids}}}}]
+"""
+
+
+async def test_a_resource_of_a_batch_is_read_in_a_batch_of_one(tmp_path: Path) -> None:
+    one, two, three = ({"id": 7, "n": n, "text": "x" * 100} for n in (1, 2, 3))
+    answers = [[one], [two], [], three, three]
+    clock, upstream = StillClock(), Played(*map(json_answer, answers))  # type: ignore[arg-type]
+    asked = ask(settings(tmp_path, BATCHED), "/api/shirts/7")
+    this = Rehearsal(asked, source_of(asked, {"shop": upstream}, clock), upstream, clock)
+    assert await this.look() == [{"type": "snapshot", "data": one}]
+    for number in (2, 3):
+        ((event),) = await this.look()
+        assert event["data"] == [{"op": "replace", "path": "/n", "value": number}]
+    assert await this.look() == []
+    together = [target for target, _ in upstream.asked]
+    assert together == [b"/api/shirts?ids=7"] * 3 + [b"/api/shirts/7"] * 2

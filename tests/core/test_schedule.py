@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import inf
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -53,6 +54,34 @@ def test_asked_for_early() -> None:
     assert schedule.take(1.0) == [entry]
     schedule.finished(entry, 1.0, 100.0)
     assert (schedule.take(1.0), schedule.wake()) == ([], 101.0)
+
+
+def test_what_begins_later() -> None:
+    schedule, entry = Schedule[Entry](), Entry(Lane(1))
+    schedule.add(entry, 5.0)
+    assert (schedule.take(4.9), schedule.wake()) == ([], 5.0)
+    assert schedule.take(5.0) == [entry]
+
+
+def test_what_is_looked_at_only_when_it_is_asked_for() -> None:
+    schedule, entry = Schedule[Entry](), Entry(Lane(1))
+    schedule.add(entry, inf)
+    assert (schedule.take(1e9), schedule.wake()) == ([], None)
+    schedule.refresh(entry, 1.0)
+    assert schedule.take(1.0) == [entry]
+    schedule.refresh(entry, 1.5)
+    schedule.finished(entry, 2.0, 100.0, asked=True)
+    assert schedule.take(2.0) == [entry], "it was asked for meanwhile"
+    schedule.refresh(entry, 2.5)
+    schedule.finished(entry, 2.5, 100.0, asked=True)
+    assert (schedule.take(2.9), schedule.wake()) == ([], 3.0), "spaced as others are"
+    assert schedule.take(3.0) == [entry]
+    schedule.finished(entry, 4.0, 100.0, asked=True)
+    assert (schedule.take(1e9), schedule.wake()) == ([], None)
+    schedule.refresh(entry, 1e9)
+    assert schedule.take(1e9) == [entry]
+    schedule.remove(entry)
+    assert entry.lane.running == 0
 
 
 def test_asked_for_while_under_way_means_once_more_after() -> None:

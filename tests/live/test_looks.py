@@ -11,7 +11,20 @@ import pytest
 from gateway.core.settings import Polls
 from gateway.errors import ClientError
 from gateway.live.channels import LiveRoute
-from gateway.plugin import Again, PollResult, Publisher, Refused, Request, Share, Status, Target, Watch
+from gateway.plugin import (
+    Again,
+    Further,
+    Look,
+    PollResult,
+    Publisher,
+    Refused,
+    Request,
+    Share,
+    Status,
+    Target,
+    Unshared,
+    Watch,
+)
 from gateway.testing.source import turn
 from tests.live.scene import Scene
 
@@ -332,3 +345,97 @@ async def test_without_it_the_interval_is_waited_for(scene: Scene, source: Looki
     scene.clock.advance(59)
     await scene.open()
     assert len(watch.looks) == 1
+
+
+class Joiner(Looker):
+    """A watch that has another looked at for it."""
+
+    def join(self, own: Look, further: Further) -> None:
+        self.own, self.left = own, 0
+        self.other = Looker(self.publish)
+        self.others = further(self.other, None)
+
+    def leave(self) -> None:
+        self.left += 1
+
+
+@pytest.fixture
+def joining(scene: Scene, source: LookingSource) -> LookingSource:
+    def watch(target: Target, publish: Publisher) -> Watch:
+        source.watches.append(Joiner(publish))
+        return source.watches[-1]
+
+    source.watch = watch  # type: ignore[method-assign]
+    return source
+
+
+async def joined(scene: Scene, source: LookingSource) -> Joiner:
+    await scene.open()
+    (watch,) = source.watches
+    assert isinstance(watch, Joiner)
+    return watch
+
+
+async def test_who_joins_is_looked_at_by_another(scene: Scene, joining: LookingSource) -> None:
+    watch = await joined(scene, joining)
+    assert (len(watch.looks), len(watch.other.looks)) == (0, 1)
+    await watch.other.end(pause=10.0)
+    watch.own.ask()
+    await turn()
+    watch.looks[-1].set_result(Again(10.0, asked=True))
+    for _ in range(40):
+        scene.clock.advance(1)
+        await turn()
+    assert (len(watch.looks), len(watch.other.looks)) == (1, 2)
+    assert scene.live.refresh("shirts", b"/shirts") == 1
+    await turn()
+    assert len(watch.looks) == 2, "a write is followed by its own look"
+
+
+async def test_who_joined_leaves_with_its_channel(scene: Scene, joining: LookingSource) -> None:
+    watch = await joined(scene, joining)
+    watch.own.ask()
+    await turn()
+    await watch.fail(Refused(404))
+    assert watch.left == 1
+    assert scene.refused[0].status == 404
+    watch.others.stop()
+    await turn()
+    assert watch.other.looks[0].cancelled()
+
+
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("for many"), Refused(401), Unshared("no"), asyncio.CancelledError()]
+)
+async def test_a_look_at_many_that_crashes_is_had_again(
+    scene: Scene, joining: LookingSource, caplog: pytest.LogCaptureFixture, error: BaseException
+) -> None:
+    watch = await joined(scene, joining)
+    await watch.other.fail(error)
+    assert len(caplog.records) == 1
+    scene.clock.advance(2)
+    await turn()
+    assert len(watch.other.looks) == 2
+    assert watch.left == 0
+
+
+async def test_a_look_may_end_itself(scene: Scene, joining: LookingSource) -> None:
+    class Last:
+        ended = False
+
+        async def look(self) -> Again:
+            mine.stop()
+            await asyncio.sleep(0)
+            self.ended = True
+            return Again(0.0)
+
+    watch = await joined(scene, joining)
+    last = Last()
+    mine = scene.live._channels._looks._further(
+        scene.live._channels._looks.lane("shop", Polls()), "shirts", scene.stats.routes["shirts"], last, None
+    )
+    await turn()
+    assert last.ended
+    assert watch.left == 0
+    scene.clock.advance(5)
+    await turn()

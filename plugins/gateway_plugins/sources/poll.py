@@ -12,9 +12,11 @@ import json
 from collections.abc import Mapping
 from functools import partial
 from hashlib import sha256
+from typing import TypeAlias
 
 from gateway.plugin import (
     Context,
+    Header,
     Headers,
     Identity,
     Plugin,
@@ -25,10 +27,18 @@ from gateway.plugin import (
     Target,
     Watch,
 )
-from gateway_plugins.sources.poll_channel import PolledChannel, Shared, Tools
+from gateway_plugins.sources.poll_batch_options import Batch
+from gateway_plugins.sources.poll_channel import PolledChannel
+from gateway_plugins.sources.poll_crowd import Crowd
+from gateway_plugins.sources.poll_fetcher import Shared, Tools
 from gateway_plugins.sources.poll_formats import formats
+from gateway_plugins.sources.poll_ids import Spot, asked, spot
+from gateway_plugins.sources.poll_joined import JoinedChannel
 from gateway_plugins.sources.poll_oauth2 import Tokens
 from gateway_plugins.sources.poll_options import PollOptions
+
+# All that decides what a request is answered, but for the ids.
+_Name: TypeAlias = "tuple[bytes, tuple[Header, ...], bytes]"
 
 
 class PollSource:
@@ -62,6 +72,8 @@ class PollSource:
             tokens=Tokens(oauth2, context) if oauth2 is not None else None,
         )
         self._channel = partial(PolledChannel, options.pace, tools)
+        self._tools, self._pace, self._batch = tools, options.pace, options.batch
+        self._crowds: dict[_Name, Crowd] = {}
 
     def share(self, request: Request) -> Share:
         identity = request.identity
@@ -91,7 +103,24 @@ class PollSource:
         self._sharing = False
 
     def watch(self, target: Target, publish: Publisher) -> Watch:
-        return self._channel(target, publish)
+        alone = self._channel(target, publish)
+        place = spot(self._batch, target) if self._batch is not None else None
+        if self._batch is None or place is None:
+            return alone
+        return JoinedChannel(alone, self._crowd(self._batch, target, place), publish, target, place)
+
+    def batch(self, target: Target) -> bytes | None:
+        """What is asked for together, in a batch of one."""
+        place = spot(self._batch, target) if self._batch is not None else None
+        return None if self._batch is None or place is None else asked(self._batch, place.base, [place.written])
+
+    def _crowd(self, batch: Batch, target: Target, place: Spot) -> Crowd:
+        name = target.key, tuple(target.headers), place.base
+        crowd = self._crowds.get(name)
+        if crowd is None:
+            gone = partial(self._crowds.__delitem__, name)
+            crowd = self._crowds[name] = Crowd(batch, self._pace, self._tools, place.base, gone)
+        return crowd
 
     def _credentials(self, request: Request) -> Headers:
         """The headers to forward, by name; those of one name in the order that they came in."""

@@ -22,6 +22,7 @@ def unfit(options: PollOptions, place: Place) -> Iterator[tuple[str, str]]:
     yield from _pages(options)
     yield from _since(options)
     yield from _format(options, place)
+    yield from _batch(options, place)
 
 
 def _always(options: PollOptions, place: Place) -> Iterator[tuple[str, str]]:
@@ -98,6 +99,22 @@ def _format(options: PollOptions, place: Place) -> Iterator[tuple[str, str]]:
         yield "decode", "a text is no list: remove items, or decode it as csv or ndjson"
     elif options.decode == "xml" and place.items.at is None:
         yield "decode", "XML is no list: say in items.at where it is in it, as in shop.shirt[]"
+
+
+def _batch(options: PollOptions, place: Place) -> Iterator[tuple[str, str]]:
+    batch = options.batch
+    if batch is None:
+        return
+    wrong = batch.unfit(place.path, place.params)
+    if wrong is not None:
+        yield ".".join(filter(None, ("batch", wrong[0]))), wrong[1]
+    for key in ("pages", "since"):
+        if getattr(options, key) is not None:
+            yield key, f"the resources of a batch come one by one, each whole: remove {key} or batch"
+    if options.decode == "text" or (options.decode == "xml" and batch.at is None):
+        yield "decode", f"an answer in {options.decode} is no list of resources: say in batch.at where in XML it is"
+    if options.request.method != "GET":
+        yield "request.method", "a batch is asked for with GET: remove request or batch"
 
 
 def _given(options: Options, key: str) -> bool:

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-import jmespath
-from jmespath.exceptions import JMESPathError
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -24,11 +22,13 @@ from pydantic.json_schema import JsonSchemaValue, WithJsonSchema
 from pydantic_core import CoreSchema
 
 from gateway.plugin import Duration, Options, Place, Size
+from gateway_plugins.sources.poll_batch_options import Batch
 from gateway_plugins.sources.poll_credentials import USUAL, Credentials, HeaderName
 from gateway_plugins.sources.poll_fit import unfit
 from gateway_plugins.sources.poll_formats import FormatName
 from gateway_plugins.sources.poll_request import Asking
 from gateway_plugins.sources.poll_tempo import Pace
+from gateway_plugins.sources.poll_words import Expression, Parameter, expression
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", re.ASCII)
 _PERCENT = re.compile(r"([0-9]{1,2})%", re.ASCII)
@@ -47,18 +47,10 @@ def _percent(value: object) -> float:
     return int(match[1]) / 100
 
 
-def _expression(value: str) -> str:
-    try:
-        jmespath.compile(value)
-    except JMESPathError:
-        raise ValueError("expected a JMESPath expression, as in meta.next") from None
-    return value
-
-
 def _origin(value: str) -> str:
     kind, _, argument = value.partition(":")
     if kind in ("max", "last") and argument:
-        _expression(argument)
+        expression(argument)
     elif not (value == "last_success" or (kind == "header" and _TOKEN.fullmatch(argument))):
         raise ValueError("expected max:updated_at, last:meta.cursor, header:ETag or last_success")
     return value
@@ -83,11 +75,7 @@ Percent = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^\d{1,2}%$"}),
 ]
 
-Expression = Annotated[str, AfterValidator(_expression)]
-
 Claim = Annotated[str, Field(pattern=r"^claims(\.[A-Za-z0-9_:/-]{1,100}){1,8}$")]
-
-Parameter = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.~\[\]$:-]{1,100}$")]
 
 Time = Annotated[Duration, AfterValidator(_at_least_100ms)]
 
@@ -269,6 +257,8 @@ class PollOptions(Options):
     """the answer is a list that comes in pages, which are joined before anything is compared; needs `items`"""
     since: Since | None = None
     """after a whole read, ask only for what has changed since; needs `items`"""
+    batch: Batch | None = None
+    """many resources of a route with a parameter are read with one request, from a list that takes their ids"""
     max_body: Annotated[Size, AfterValidator(_body_size)] = 5 * 1024**2
     """an answer that is bigger counts as a failure; pages beyond this, all together, as not read"""
     always: bool = False

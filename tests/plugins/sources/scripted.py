@@ -94,6 +94,7 @@ class Channel:
     confirming: bool = False
     unsettled: bool = False
     changed: list[Json] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
 
     async def confirm(self) -> bool:
         self.confirmed += 1
@@ -123,11 +124,15 @@ class Channel:
         if status.state != (self.told[-1].state if self.told else "ok"):
             self.told.append(status)
 
-    def met(self, incident: Incident) -> None:
+    def met(self, incident: Incident, why: str = "") -> None:
         self.incidents.append(incident)
 
-    def polled(self, result: PollResult, seconds: float) -> None:
-        self.polls.append((result, round(seconds, 6)))
+    def polled(self, result: PollResult, seconds: float | None) -> None:
+        if seconds is not None:
+            self.polls.append((result, round(seconds, 6)))
+
+    def batched(self, count: int) -> None:
+        self.batches.append(count)
 
     @property
     def results(self) -> list[PollResult]:
