@@ -12,6 +12,7 @@ from tests.integration.backend import Backend
 from tests.integration.gateways import Gateway, serve
 from tests.integration.processes import Process
 from tests.integration.relay import Relay
+from tests.integration.scripted import Scripted, Shared, shared_gateway
 
 Serve = Callable[..., Gateway]
 
@@ -94,3 +95,29 @@ def pouchdb_changes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sites.
 def pouchdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sites.Site]:
     with sites.pouchdb(tmp_path_factory.mktemp("pouchdb")) as site:
         yield site
+
+
+@pytest.fixture(scope="module")
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    """One gateway for all tests of a module, with its `CONFIG`."""
+    with shared_gateway(tmp_path_factory.mktemp("gateway"), request.module.CONFIG) as shared:
+        yield shared
+
+
+@pytest.fixture
+async def upstream(request: pytest.FixtureRequest, shared: Shared) -> AsyncIterator[Scripted]:
+    """The shared gateway's backend; unless told otherwise it answers everything with the module's `OK`."""
+    scripted = Scripted(request.module.OK)
+    await scripted.start(shared.sock.dup())
+    try:
+        yield scripted
+    finally:
+        await scripted.stop()
+
+
+@pytest.fixture
+def running(shared: Shared) -> Iterator[Gateway]:
+    """The shared gateway, which must find nothing to complain of."""
+    before = len(shared.gateway.process.complained)
+    yield shared.gateway
+    assert shared.gateway.process.complained[before:] == []

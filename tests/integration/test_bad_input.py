@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,34 +21,16 @@ from tests.integration.gateways import Gateway, write_config
 from tests.integration.lint import faults
 from tests.integration.processes import LIMIT, come
 from tests.integration.raw import ask, connected, parse, talk
-from tests.integration.scripted import Scripted, Shared, shared_gateway
+from tests.integration.scripted import Scripted, Shared
 
-GOOD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n[]"
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
-    """One gateway for all cases, which is half of what they show."""
-    with shared_gateway(tmp_path_factory.mktemp("gateway"), CONFIG) as shared:
-        yield shared
-
-
-@pytest.fixture
-async def upstream(shared: Shared) -> AsyncIterator[Scripted]:
-    """The backend; unless told otherwise it answers everything with an empty list."""
-    scripted = Scripted(GOOD)
-    await scripted.start(shared.sock.dup())
-    try:
-        yield scripted
-    finally:
-        await scripted.stop()
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n[]"
 
 
 @pytest.fixture
 async def running(shared: Shared, upstream: Scripted) -> AsyncIterator[Gateway]:
     before = len(shared.gateway.process.complained)
     yield shared.gateway
-    upstream.answer = GOOD
+    upstream.answer = OK
     assert (await ask(shared.gateway.port, get())).body == b"[]", "the gateway serves on"
     assert shared.gateway.process.complained[before:] == []
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-
-import pytest
 
 from tests.integration.gateways import Gateway
 from tests.integration.processes import LIMIT
 from tests.integration.raw import connected, parse, request
-from tests.integration.scripted import Scripted, Shared, shared_gateway
+from tests.integration.scripted import Scripted
 
 CONFIG = """\
 upstreams:
@@ -26,29 +23,6 @@ GROWTH = 12 * MB
 BLOCK = bytes(range(256)) * 256
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 UPLOAD = b"POST /x HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n"
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
-    with shared_gateway(tmp_path_factory.mktemp("gateway"), CONFIG) as shared:
-        yield shared
-
-
-@pytest.fixture
-async def upstream(shared: Shared) -> AsyncIterator[Scripted]:
-    scripted = Scripted(OK)
-    await scripted.start(shared.sock.dup())
-    try:
-        yield scripted
-    finally:
-        await scripted.stop()
-
-
-@pytest.fixture
-def running(shared: Shared) -> Iterator[Gateway]:
-    before = len(shared.gateway.process.complained)
-    yield shared.gateway
-    assert shared.gateway.process.complained[before:] == []
 
 
 class Pour:

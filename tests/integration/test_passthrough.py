@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.integration.gateways import Gateway
 from tests.integration.processes import LIMIT
 from tests.integration.raw import ask, connected, parse, request, talk
-from tests.integration.scripted import Scripted, Shared, shared_gateway
+from tests.integration.scripted import Scripted
 
 CONFIG = """\
 upstreams:
@@ -20,29 +20,6 @@ routes:
     upstream: shop
 """
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
-    with shared_gateway(tmp_path_factory.mktemp("gateway"), CONFIG) as shared:
-        yield shared
-
-
-@pytest.fixture
-async def upstream(shared: Shared) -> AsyncIterator[Scripted]:
-    scripted = Scripted(OK)
-    await scripted.start(shared.sock.dup())
-    try:
-        yield scripted
-    finally:
-        await scripted.stop()
-
-
-@pytest.fixture
-def running(shared: Shared) -> Iterator[Gateway]:
-    before = len(shared.gateway.process.complained)
-    yield shared.gateway
-    assert shared.gateway.process.complained[before:] == []
 
 
 def head_of(asked: bytes) -> list[bytes]:
