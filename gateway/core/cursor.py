@@ -26,7 +26,12 @@ def join(log: Log, audience: Audience, since: Position | None) -> Batch:
     if since is None:
         return log.snapshot(audience)
     continued = log.read(since.offset, audience) if since.epoch == log.head.epoch else None
-    return continued if continued is not None else log.snapshot(audience, reset=True)
+    return continued if continued is not None else elsewhere(log, audience)
+
+
+def elsewhere(log: Log, audience: Audience) -> Batch:
+    """The first bytes of a reader who is in another epoch: offsets there say nothing about those here."""
+    return _gap(log, audience, None) if log.messages else log.snapshot(audience, reset=True)
 
 
 def flush(log: Log, audience: Audience, offset: int) -> Batch:
@@ -34,7 +39,7 @@ def flush(log: Log, audience: Audience, offset: int) -> Batch:
     batch = log.read(offset, audience)
     if batch is not None:
         return batch
-    return _gap(log, audience, log.tail - offset) if log.messages else log.snapshot(audience, reset=True)
+    return _gap(log, audience, log.tail - offset) if log.messages else _state(log, audience, offset)
 
 
 def catch_up(log: Log, audience: Audience, offset: int, policy: SlowPolicy) -> Batch | Disconnect:
@@ -42,20 +47,26 @@ def catch_up(log: Log, audience: Audience, offset: int, policy: SlowPolicy) -> B
     batch = log.read(offset, audience)
     if batch is not None:
         return batch
-    if policy == "disconnect":
+    stateless = offset == log.start and not log.messages  # whatever the policy, it is given its first state
+    if policy == "disconnect" and not stateless:
         return TOO_SLOW
     if log.messages:
         return _gap(log, audience, log.tail - offset)
-    if policy == "snapshot" or offset == log.start or not log.tail > offset:
-        return log.snapshot(audience, reset=True)
+    if policy == "snapshot" or stateless or not log.tail > offset:
+        return _state(log, audience, offset)
     return _skip(log, audience, offset)
 
 
 def _resume(log: Log, audience: Audience, since: Position) -> Batch:
     """From a client's own position; one that this log never had says nothing about what was missed."""
     if since.epoch != log.head.epoch or since.offset > log.head.offset:
-        return _gap(log, audience, None)
+        return elsewhere(log, audience)
     return log.read(since.offset, audience) or _gap(log, audience, log.tail - since.offset)
+
+
+def _state(log: Log, audience: Audience, offset: int) -> Batch:
+    """The state instead of changes: a reset, unless the reader has none yet that could be continued."""
+    return log.snapshot(audience, reset=offset != log.start)
 
 
 def _gap(log: Log, audience: Audience, missed: int | None) -> Batch:

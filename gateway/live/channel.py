@@ -131,7 +131,7 @@ class Channel:
             encode = encoding.encode
             audience = Audience(mode, lambda event: framing(encode(event)))
             heartbeat = framing(encoding.heartbeat) if encoding.heartbeat else b""
-            head = self._feed.log.head.offset
+            head = self._feed.log.head
             group = self._groups[key] = Group(audience, heartbeat, head, self.stats.streams[transport])
         return group
 

@@ -171,7 +171,7 @@ class StreamConnection:
         if not basket.full:
             subscription.remind()
         log = self.channel.log
-        reached = Position(log.head.epoch, subscription.offset) if log.has_state or since is None else since
+        reached = subscription.position if log.has_state or since is None else since
         return Collected(basket.data, reached)
 
     def deliver(self, encoding: Encoding, *, preamble: bytes = b"") -> None:

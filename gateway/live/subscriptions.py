@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from gateway.core.asgi import Writer
 from gateway.core.codes import Disconnect
-from gateway.core.cursor import catch_up, flush, join
+from gateway.core.cursor import catch_up, elsewhere, flush, join
 from gateway.core.event import Event
 from gateway.core.freshness import Freshness
 from gateway.core.log import Audience, Batch, Log
@@ -22,16 +22,22 @@ from gateway.plugin import Clock
 
 
 class Group:
-    """The subscribers of one audience at the head; `messages` and `bytes` are what each of them was sent so far."""
+    """The subscribers of one audience at the head; `messages` and `bytes` are what each of them was sent so far.
 
-    __slots__ = ("_writers", "audience", "bytes", "heartbeat", "members", "messages", "offset", "stats")
+    `unanswered` are those who came with a position before there was a state that could answer it.
+    """
 
-    def __init__(self, audience: Audience, heartbeat: bytes, offset: int, stats: StreamStats) -> None:
+    __slots__ = (
+        "_writers", "audience", "bytes", "epoch", "heartbeat", "members", "messages", "offset", "stats", "unanswered",
+    )  # fmt: skip
+
+    def __init__(self, audience: Audience, heartbeat: bytes, head: Position, stats: StreamStats) -> None:
         self.audience = audience
         self.heartbeat = heartbeat
-        self.offset = offset
+        self.epoch, self.offset = head
         self.stats = stats
         self.members: dict[Subscription, Writer] = {}
+        self.unanswered: dict[Subscription, None] = {}
         self.messages = 0
         self.bytes = 0
         self._writers: tuple[Writer, ...] | None = ()
@@ -42,15 +48,19 @@ class Group:
 
     def remove(self, member: Subscription) -> None:
         del self.members[member]
+        self.unanswered.pop(member, None)
         self._writers = None
 
     def flush(self, log: Log) -> None:
         """Send everyone what came since the last flush."""
+        while self.unanswered and log.has_state:
+            self.unanswered.popitem()[0].answer()
         if not self.members:
-            self.offset = log.head.offset
-        while self.offset != log.head.offset:
-            batch = flush(log, self.audience, self.offset)
-            self.offset = batch.offset
+            self.epoch, self.offset = log.head
+        while self.offset != log.head.offset or self.epoch != log.head.epoch:
+            same = self.epoch == log.head.epoch
+            batch = flush(log, self.audience, self.offset) if same else elsewhere(log, self.audience)
+            self.epoch, self.offset = log.head.epoch, batch.offset
             if batch.messages:
                 self.write(batch.data, batch.messages)
 
@@ -83,14 +93,18 @@ class Subscription:
     Whoever owns the writer calls `full` and `drained` as `Writer.on_flow` tells: a writer may carry many of them.
     """
 
-    __slots__ = ("_base", "_due", "_feed", "_finish", "_offset", "_own", "_told", "_waiting", "group", "writer")
+    __slots__ = (
+        "_base", "_due", "_epoch", "_feed", "_finish", "_offset", "_own", "_since", "_told", "_waiting", "group",
+        "writer",
+    )  # fmt: skip
 
     def __init__(self, feed: Feed, group: Group, writer: Writer, finish: Callable[[Disconnect], None]) -> None:
         self.group = group
         self.writer = writer
         self._feed = feed
         self._finish = finish
-        self._offset = 0
+        self._epoch, self._offset = feed.log.head
+        self._since: Position | None = None  # where the client was, until it can be told whether that is continued
         self._own = (0, 0)  # messages and bytes that were sent to this subscriber alone
         self._base: tuple[int, int] | None = None  # the group's counters when it came in; None: it is behind
         self._told: Event | None = None  # the last status that it knows of
@@ -107,22 +121,28 @@ class Subscription:
         return messages, size
 
     @property
-    def offset(self) -> int:
+    def position(self) -> Position:
         """How far it has been sent the log."""
-        return self._offset if self._base is None else self.group.offset
+        behind = self._base is None
+        return Position(self._epoch, self._offset) if behind else Position(self.group.epoch, self.group.offset)
 
     def start(self, since: Position | None, *, told: bool = False) -> None:
         """Send the first bytes and follow from there; who was `told` hears of the status when it changes.
 
         A state that was not confirmed just now comes with its age.
         """
-        first, freshness = join(self._feed.log, self.group.audience, since), self._feed.freshness
-        self._send(first)
+        self._since = since
+        first, freshness = self._join(), self._feed.freshness
         self._told = freshness.told
         given = first.messages > 0 and (since is None or first.reset)
         self._due = (freshness.failing and not told) or (
             given and freshness.worth_telling(self._feed.clock.monotonic())
         )
+        self._follow()
+
+    def answer(self) -> None:
+        """There is a state now, and so an answer to the position that the client came with."""
+        self._leave()
         self._follow()
 
     def remind(self) -> None:
@@ -135,26 +155,39 @@ class Subscription:
         self._leave()
         self._wait_no_more()
 
+    def _join(self) -> Batch:
+        log = self._feed.log
+        first = join(log, self.group.audience, self._since)
+        self._send(first)
+        if log.has_state or log.messages:
+            self._since = None
+        return first
+
     def _send(self, batch: Batch) -> None:
-        self._offset = batch.offset
+        self._epoch, self._offset = self._feed.log.head.epoch, batch.offset
         self.group.stats.resets += batch.reset
         if batch.messages:
-            self._own = (self._own[0] + batch.messages, self._own[1] + len(batch.data))
-            self.group.stats.messages += batch.messages
-            self.group.stats.bytes += len(batch.data)
-            self.writer.write(batch.data)
+            self._write(batch.data, batch.messages)
+
+    def _write(self, data: bytes, count: int) -> None:
+        self._own = (self._own[0] + count, self._own[1] + len(data))
+        self.group.stats.messages += count
+        self.group.stats.bytes += len(data)
+        self.writer.write(data)
 
     def _follow(self) -> None:
         log, group = self._feed.log, self.group
-        while self._offset != log.head.offset:
+        while self._offset != log.head.offset or self._epoch != log.head.epoch:
             if self.writer.full:
                 self._wait()
                 return
-            batch = catch_up(log, group.audience, self._offset, self._feed.slow)
+            if self._since is not None:
+                self._join()
+                continue
+            batch = self._next()
             if isinstance(batch, Disconnect):
                 self._finish(batch)
                 return
-            self.group.stats.skipped += self._offset < log.tail
             self._send(batch)
         self._tell_status()
         if self.writer.full:
@@ -163,6 +196,16 @@ class Subscription:
         group.flush(log)
         self._base = (group.messages, group.bytes)
         group.add(self)
+        if self._since is not None:
+            group.unanswered[self] = None
+
+    def _next(self) -> Batch | Disconnect:
+        log, audience = self._feed.log, self.group.audience
+        if self._epoch != log.head.epoch:
+            return elsewhere(log, audience)
+        batch = catch_up(log, audience, self._offset, self._feed.slow)
+        self.group.stats.skipped += isinstance(batch, Batch) and self._offset < log.tail
+        return batch
 
     def _tell_status(self) -> None:
         """Send the status where it is due, or where another was told meanwhile."""
@@ -170,13 +213,13 @@ class Subscription:
         if self._due or freshness.told is not self._told:
             self._due, self._told = False, freshness.told
             status = freshness.present(self._feed.clock.monotonic())
-            self._send(Batch(self.group.audience.render(status), 1, self._offset))
+            self._write(self.group.audience.render(status), 1)
 
     def _leave(self) -> None:
         if self._base is not None:
             self._own = self.sent
             self._base = None
-            self._offset = self.group.offset
+            self._epoch, self._offset = self.group.epoch, self.group.offset
             self._told = self._feed.freshness.told
             self.group.remove(self)
 

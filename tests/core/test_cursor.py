@@ -101,7 +101,11 @@ def test_slow_readers_are_treated_by_policy() -> None:
 
 
 def test_who_has_no_state_yet_is_given_it_whatever_the_policy() -> None:
-    assert events(catch_up(filled(9, keep=3), audience("items"), 0, "skip"))[0]["type"] == "snapshot"
+    policies: tuple[SlowPolicy, ...] = ("snapshot", "skip", "disconnect")
+    for policy in policies:
+        first = events(catch_up(filled(9, keep=3), audience("items"), 0, policy))
+        assert first == [{"id": "e.9", "type": "snapshot", "data": 9}], "and it is no reset: it had no position"
+    assert "reset" not in events(flush(filled(9, keep=3), audience("items"), 0))[0]
 
 
 class Reader:

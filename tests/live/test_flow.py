@@ -19,7 +19,7 @@ class Source:
 
     def __init__(self, name: bytes, flow: Flow) -> None:
         self.log = Log(LogLimits(), Position("e", 0))
-        group = Group(Audience("patch", lambda event: self.render(name, event)), b"", 0, StreamStats())
+        group = Group(Audience("patch", lambda event: self.render(name, event)), b"", Position("e", 0), StreamStats())
         self.group = group
         self.subscription = Subscription(
             Feed(self.log, "snapshot", ManualClock()), group, flow.writer, lambda end: None

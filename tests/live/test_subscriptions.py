@@ -22,7 +22,7 @@ class Scene:
         self.log = Log(LogLimits(events=keep), Position("e", 0))
         self.clock = ManualClock()
         self.feed = Feed(self.log, slow, self.clock)
-        self.group = Group(Audience("items", self.render), b"", 0, self.stats)
+        self.group = Group(Audience("items", self.render), b"", self.log.head, self.stats)
         self.gone: list[Disconnect] = []
 
     def render(self, event: Event) -> bytes:
@@ -224,3 +224,40 @@ def test_whoever_leaves_while_it_is_behind_is_not_counted_for_ever() -> None:
     subscription.stop()
     subscription.stop()
     assert scene.stats.behind == 0
+
+
+def test_the_offsets_of_another_epoch_are_not_taken_for_those_of_this_one() -> None:
+    for offset in (4, 5):  # as far as they are in the old stream, and right after it
+        scene = Scene()
+        scene.begin()
+        _, fast = scene.join()
+        _, slow = scene.join(high=1)
+        scene.publish(3)
+        scene.group.flush(scene.log)
+        change = Change(document="new", patch=["new"], items=(ItemChange("updated", {"key": 1}),))
+        scene.log.append(Position("f", offset), change, now=0.0)
+        scene.group.flush(scene.log)
+        assert heard(fast) == ["e.1", "e.2", "e.3", "e.4", f"f.{offset}"]
+        assert json.loads(fast.taken.splitlines()[-1])["reset"]
+        ids: list[Json] = []
+        while slow.buffered:
+            ids += heard(slow)
+        assert ids == ["e.1", f"f.{offset}"]
+
+
+def test_who_came_with_a_position_before_there_was_a_state_is_told_that_it_is_not_continued() -> None:
+    scene = Scene()
+    _, new = scene.join()
+    _, back = scene.join(Position("old", 7))
+    gone, left = scene.join(Position("old", 7))
+    gone.stop()
+    scene.begin()
+    scene.publish()
+    scene.group.flush(scene.log)
+    assert heard(new) == heard(back) == ["e.2"]
+    assert "reset" not in json.loads(new.taken)
+    assert json.loads(back.taken)["reset"]
+    assert left.take() == b""
+    scene.publish()
+    scene.group.flush(scene.log)
+    assert heard(new) == heard(back) == ["e.3"]
