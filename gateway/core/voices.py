@@ -6,6 +6,7 @@ never two subscribers' in one request. Pure; time is in seconds since 1970.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.core.asgi import Headers
@@ -13,10 +14,11 @@ from gateway.core.asgi import Headers
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Voice:
-    """One subscriber's credentials, until `expires`."""
+    """One subscriber's credentials, until `expires`; `refused` tells it that the backend has answered them so."""
 
     headers: Headers
     expires: float | None
+    refused: Callable[[int], None] | None = None
 
 
 class Voices:
@@ -30,15 +32,21 @@ class Voices:
     def __len__(self) -> int:
         return len(self._there)
 
-    def join(self, headers: Headers, expires: float | None) -> Voice:
+    def join(self, headers: Headers, expires: float | None, refused: Callable[[int], None] | None = None) -> Voice:
         """A subscriber has come."""
-        voice = Voice(headers, expires)
+        voice = Voice(headers, expires, refused)
         self._there[voice] = None
         return voice
 
     def leave(self, voice: Voice) -> None:
-        """It has gone, or its credentials have been refused."""
+        """It has gone."""
         self._there.pop(voice, None)
+
+    def refuse(self, voice: Voice, status: int) -> None:
+        """The backend has refused its credentials with this status: it is not to share what others' still bring."""
+        self.leave(voice)
+        if voice.refused is not None:
+            voice.refused(status)
 
     def speaker(self, now: float) -> Voice | None:
         """Whose credentials to use: the first that hold. None when nobody's do."""

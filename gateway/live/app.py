@@ -126,7 +126,7 @@ class Live:
         self._count += 1
         channel = self._channels.get(live, request, lending=True)
         stream = StreamConnection(self._count, asked.transport, channel, receive, opening)
-        stream.voice = self._channels.lend(live, request, channel)
+        stream.voice = self._channels.lend(live, request, channel, stream.disconnect)
         stream.channel.ends.add(stream.disconnect)
         return stream
 

@@ -104,7 +104,7 @@ class Channel:
     def refuse(self, refused: Refused) -> None:
         """The backend denies the resource: the channel ends."""
         self.refused = refused
-        self.end(_CLOSES.get(refused.status, NO_CHANNEL))
+        self.end(closed_by(refused.status))
 
     def end(self, disconnect: Disconnect) -> None:
         """Send every subscriber away, those who still wait included."""
@@ -159,6 +159,11 @@ class Channel:
             events[item.type] += 1
         if not change.items:
             events["snapshot" if change.patch is None else "patch"] += 1
+
+
+def closed_by(status: int) -> Disconnect:
+    """How a backend's refusal ends a stream."""
+    return _CLOSES.get(status, NO_CHANNEL)
 
 
 def _details(status: Status, today: float) -> dict[str, Json]:

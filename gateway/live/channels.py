@@ -20,7 +20,7 @@ from gateway.core.settings import Limits, LiveSettings, Polls, Route, UpstreamSe
 from gateway.core.stats import Stats
 from gateway.core.voices import Voice, Voices
 from gateway.errors import ClientError
-from gateway.live.channel import Channel
+from gateway.live.channel import Channel, closed_by
 from gateway.live.looks import Looking, Looks
 from gateway.live.outlet import Outlet
 from gateway.live.publisher import ChannelPublisher, follow
@@ -101,14 +101,21 @@ class Channels:
         running.channel.users += 1
         return running.channel
 
-    def lend(self, live: LiveRoute, request: Request, channel: Channel) -> Voice | None:
-        """Let a user's credentials be used for all of a channel that it has got, where the source shares it so."""
+    def lend(
+        self, live: LiveRoute, request: Request, channel: Channel, end: Callable[[Disconnect], None]
+    ) -> Voice | None:
+        """Let a user's credentials be used for all of a channel that it has got, where the source shares it so.
+
+        `end` is called when the backend refuses them.
+        """
         voices = channel.voices
         if voices is None:
             return None
         identity = request.identity
         alone = not len(voices)
-        voice = voices.join(live.source.share(request).headers, identity.expires if identity is not None else None)
+        expires = identity.expires if identity is not None else None
+        headers = live.source.share(request).headers
+        voice = voices.join(headers, expires, lambda status: end(closed_by(status)))
         running = self._running.get(channel.name)
         looking = None if running is None else running.looking
         if alone and looking is not None and looking.state == "waiting":

@@ -105,8 +105,8 @@ class Conversation:
     """
 
     __slots__ = (
-        "_alone", "_asked", "_caller", "_followers", "_form", "_frame", "_ghosts", "_house", "_notes", "_saying",
-        "began", "ending", "flow", "id", "received", "said", "session", "told", "writer",
+        "_alone", "_asked", "_caller", "_expiring", "_followers", "_form", "_frame", "_ghosts", "_house", "_notes",
+        "_saying", "began", "ending", "flow", "id", "received", "said", "session", "told", "writer",
     )  # fmt: skip
 
     def __init__(self, name: str, session: Session, house: House, caller: Caller, form: Format, writer: Writer) -> None:
@@ -123,6 +123,7 @@ class Conversation:
         self._form = form
         self._frame: Framing = writer.framing("binary" if form.binary else "text")
         self._followers: dict[str, Follower] = {}
+        self._expiring: tuple[Follower, ...] = ()  # whose credentials are not those of the session itself
         self._asked: dict[Id, tuple[Asked, float]] = {}
         self._alone = False
         self._ghosts = 0  # requests that were given up, and whose upstreams have not answered yet
@@ -169,6 +170,9 @@ class Conversation:
             self.disconnect(EXPIRED)
             return
         self.flow.look()
+        for follower in self._expiring:
+            if follower.expires is not None and follower.expires <= today:
+                follower.end(EXPIRED)
         for answer_to, (_, due) in tuple(self._asked.items()):
             if due < now:
                 self._give_up(answer_to)
@@ -231,8 +235,13 @@ class Conversation:
         return follower, None
 
     def _join(self, follower: Follower, live: LiveRoute, request: Request, identity: Identity | None) -> None:
-        channels = self._house.channels
-        follower.join(channels.get(live, replace(request, identity=identity)), channels.release)
+        channels, request = self._house.channels, replace(request, identity=identity)
+        channel = channels.get(live, request, lending=True)
+        voice = channels.lend(live, request, channel, follower.end)
+        follower.join(channel, partial(channels.release, voice=voice))
+        if identity is not None and identity is not self._caller.identity and identity.expires is not None:
+            follower.expires = identity.expires
+            self._expiring += (follower,)
 
     def _wanted(self, name: str, since: str | None, mode: str | None) -> tuple[Request, Found]:
         path, query = split_target(name)
@@ -285,6 +294,7 @@ class Conversation:
     def _leave(self, command: Leave) -> None:
         follower = self._followers.pop(command.channel, None)
         if follower is not None:
+            self._expiring = tuple(one for one in self._expiring if one is not follower)
             messages, size = follower.stop(self.flow)
             self.told = self.told[0] + messages, self.told[1] + size
 

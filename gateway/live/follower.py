@@ -29,13 +29,17 @@ def fault_of(error: ClientError) -> Fault:
 
 
 class Follower:
-    """`name` is the channel's as the client wrote it; `waiting` the task that waits for its first word."""
+    """`name` is the channel's as the client wrote it; `waiting` the task that waits for its first word.
 
-    __slots__ = ("_channel", "_mode", "_release", "_report", "_since", "_subscription", "name", "waiting")
+    `expires` is when the credentials that it was let in with end, in seconds since 1970.
+    """
+
+    __slots__ = ("_channel", "_mode", "_release", "_report", "_since", "_subscription", "expires", "name", "waiting")
 
     def __init__(self, name: str, mode: Mode, since: Position | None, report: Callable[[Lost], None]) -> None:
         self.name = name
         self.waiting: asyncio.Task[None] | None = None
+        self.expires: float | None = None
         self._mode = mode
         self._since = since
         self._report = report

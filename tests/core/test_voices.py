@@ -32,6 +32,14 @@ def test_two_with_the_same_credentials_are_two() -> None:
     assert voices.speaker(0.0) is two
 
 
+def test_who_is_refused_is_told_and_speaks_no_more() -> None:
+    voices, told = Voices(), list[int]()
+    one = voices.join(A, None, told.append)
+    voices.refuse(one, 401)
+    voices.refuse(voices.join(B, None), 403)
+    assert (told, len(voices)) == ([401], 0)
+
+
 def test_credentials_are_not_shown() -> None:
     voices = Voices()
     assert "authorization" not in repr(voices.join(A, None))

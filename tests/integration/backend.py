@@ -35,7 +35,7 @@ class Backend:
     """`mode` is "ok", "error" (500), "hang" (no answer), or "garbage" (no HTTP).
 
     `hold` delays answers until it is set, `stale` those of reads, which are then as of when they were asked for: `late`
-    of them wait.
+    of them wait. `marks` are headers of every answer to a read.
     """
 
     shirts: dict[str, list[Item]] = field(default_factory=lambda: {"": [{"id": 1, "stock": 12}]})
@@ -44,6 +44,7 @@ class Backend:
     hold: asyncio.Event | None = None
     stale: asyncio.Event | None = None
     late: int = 0
+    marks: list[str] = field(default_factory=list)
     server: asyncio.Server | None = None
     port: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -105,8 +106,8 @@ class Backend:
             return _response(200, shirt)
         etag = f'"{hashlib.sha256(json.dumps(shirts).encode()).hexdigest()[:12]}"'
         if asked.header("if-none-match") == etag:
-            return _response(304, None, [f"ETag: {etag}"])
-        return _response(200, shirts, [f"ETag: {etag}"])
+            return _response(304, None, [f"ETag: {etag}", *self.marks])
+        return _response(200, shirts, [f"ETag: {etag}", *self.marks])
 
 
 def _response(status: int, body: object, headers: list[str] | None = None) -> bytes:

@@ -104,6 +104,31 @@ async def test_a_route_with_a_gate_asks_it_unless_the_session_has_passed_the_sam
     assert len(seen) == 2
 
 
+async def test_a_subscription_ends_with_the_credentials_that_it_was_let_in_with(talk: Talk) -> None:
+    expires = talk.scene.clock.time() + 10
+
+    async def admit(request: Request) -> Identity:
+        return Identity(subject="ada", expires=expires)
+
+    talk.admit = admit
+    client = await talk.open()
+    client.heard()
+    for number in (1, 2):
+        await client.say(op="subscribe", id=number, channel=f"/shirts/{number}" if number > 1 else "/shirts")
+    await client.say(op="unsubscribe", id=3, channel="/shirts/2")
+    await talk.scene.state([])
+    client.heard()
+    for _ in range(9):
+        talk.scene.clock.advance(1)
+        await turn()
+    assert [message for message in client.heard() if message["op"] == "error"] == []
+    talk.scene.clock.advance(1)
+    await turn()
+    (said,) = client.heard()
+    assert (said["channel"], said["error"]["code"], said["error"]["status"]) == ("/shirts", "expired", 401)
+    assert await client.say(op="ping") == [{"op": "pong"}], "the session goes on"
+
+
 async def test_a_request_is_asked_as_any_other(talk: Talk) -> None:
     client = await talk.open()
     client.heard()

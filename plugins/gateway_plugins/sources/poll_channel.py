@@ -81,9 +81,9 @@ class PolledChannel:
         try:
             return await self._poll()
         except Refused as refused:
-            voices.leave(voice)
-            if refused.status not in (401, 403) or not len(voices):
+            if refused.status not in (401, 403) or len(voices) < 2:
                 raise
+            voices.refuse(voice, refused.status)
             return Again(0.0)  # that was about one subscriber: ask in another's name
 
     async def _poll(self) -> Again:

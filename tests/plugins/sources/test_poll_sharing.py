@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.core.codes import UNAUTHENTICATED
 from gateway.core.voices import Voices
 from gateway.live.channels import LiveRoute
 from gateway.plugin import (
@@ -32,6 +33,7 @@ from gateway_plugins.codecs.json import plugin as json_plugin
 from gateway_plugins.sources.poll import PollSource, plugin
 from gateway_plugins.sources.poll_options import PollOptions
 from tests.live.scene import Client, Scene
+from tests.live.talk import Talk
 from tests.plugins.sources.scripted import Backend, Run, answer, ok, run
 
 TENANT = {"share_by": ["claims.tenant", "claims.org.id"]}
@@ -144,10 +146,13 @@ class PerUser(Backend):
     """A backend that answers each token with that user's own items."""
 
     marks: tuple[tuple[bytes, bytes], ...] = ()
+    refused: frozenset[str] = frozenset()
 
     async def fetch(self, method: str, target: bytes, headers: Headers, *, max_body: int, body: bytes = b"") -> Answer:
         self.asked.append((self.clock.monotonic(), target, headers))
         token = dict(headers)[b"authorization"].decode()
+        if token in self.refused:
+            return Answer(status=401, headers=(), body=b"")
         body = json.dumps([{"id": f"of-{token}"}]).encode()
         return Answer(status=200, headers=((b"content-type", b"application/json"), *self.marks), body=body)
 
@@ -239,3 +244,36 @@ async def test_who_does_not_lend_shares_with_the_same_credentials_alone(scene: S
     assert alone.log.document == [{"id": "of-a"}]
     for channel in (alone, again):
         channels.release(channel)
+
+
+async def test_who_is_refused_by_the_backend_is_not_shown_what_others_may_see(scene: Scene) -> None:
+    backend = on_stage(scene, (), jitter="0%")
+    one, two = [await scene.open(token=token) for token in "ab"]
+    await turn(50)
+    backend.refused = frozenset("a")
+    for _ in range(6):
+        scene.clock.advance(1)
+        await turn(50)
+    assert one.writer.closed == (UNAUTHENTICATED.code, UNAUTHENTICATED.reason)
+    assert two.writer.closed is None
+    assert spoken_by(backend) == [b"a", b"a", b"b"]
+
+
+async def test_sessions_lend_and_share_as_streams_do(scene: Scene) -> None:
+    backend = on_stage(scene, (), jitter="0%")
+    talk = Talk(scene)
+    await talk.sessions.start()
+    stream = await scene.open(token="b")
+    sessions = [await talk.open(headers=[(b"authorization", token)]) for token in (b"a", b"c")]
+    for session in sessions:
+        await session.say(op="subscribe", id=1, channel="/shirts")
+    await turn(50)
+    assert b"of-b" in stream.writer.take()
+    assert spoken_by(backend) == [b"b"]
+    await stream.leave()
+    await sessions[0].say(op="unsubscribe", id=2, channel="/shirts")
+    for _ in range(6):
+        scene.clock.advance(1)
+        await turn(50)
+    assert spoken_by(backend) == [b"b", b"c"]
+    await talk.close()
