@@ -228,7 +228,7 @@ class BatchLook:
             voices = channel.target.voices
             voice = voices.speaker(now) if voices is not None else None
             while voices is not None and voice is not None and voice.headers == credentials:
-                voices.leave(voice)
+                voices.refuse(voice, refused.status)
                 voice = voices.speaker(now)
             if voice is None:
                 self._crowd.part(channel)

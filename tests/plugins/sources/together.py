@@ -152,7 +152,7 @@ class Together:
             identity=Identity(subject=token, claims=claims) if claims is not None else None,
         )
         channel = self.channels.get(self.route, request, lending=True)
-        return Followed(self, channel, self.channels.lend(self.route, request, channel))
+        return Followed(self, channel, self.channels.lend(self.route, request, channel, lambda end: None))
 
     def follow_all(self, count: int) -> list[Followed]:
         ids = [str(number) for number in range(count)]
