@@ -81,7 +81,7 @@ def check(file: str) -> None:
     """Check a configuration and print every mistake in it."""
     from gateway.config import load
 
-    settings = load(file, os.environ)
+    settings = load(file, os.environ, today=True)
     live = sum(route.live is not None for route in settings.routes)
     counts = f"{_count(len(settings.upstreams), 'upstream')}, {_count(len(settings.routes), 'route')}, {live} live"
     _say(f"{file}: ok ({counts})")

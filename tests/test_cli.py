@@ -10,11 +10,13 @@ import socketserver
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+import trustme
 import yaml
 
 import gateway.cli as command
@@ -94,6 +96,17 @@ def test_without_arguments_there_is_help(run: Run) -> None:
 
 def test_check(run: Run) -> None:
     assert run("check good.yaml") == (0, "good.yaml: ok (1 upstream, 2 routes, 1 live)\n", "")
+
+
+def test_only_check_finds_that_a_certificate_has_expired(run: Run, tmp_path: Path) -> None:
+    expired = trustme.CA().issue_cert("localhost", not_after=datetime(2020, 1, 1, tzinfo=UTC))
+    expired.private_key_and_cert_chain_pem.write_to_path(tmp_path / "old.pem")
+    listen = 'listen: [{address: "127.0.0.1:0", tls: {cert: old.pem, key: old.pem}}]\n'
+    (tmp_path / "old.yaml").write_text(listen + GOOD)
+    ran = run("check old.yaml")
+    assert (ran.code, ran.out) == (1, "")
+    assert "listen[0].tls.cert: the certificate expired on 2020-01-01" in ran.err
+    assert run("routes old.yaml").code == 0
 
 
 @pytest.mark.parametrize("name", ["check", "config", "routes", "serve", "healthcheck"])

@@ -1,4 +1,7 @@
-"""The certificate files that a configuration names: there, readable, belonging together, and valid today."""
+"""The certificate files that a configuration names: there, readable, belonging together, and valid today.
+
+The last is a question of its own: a gateway must not fail to start again because a day has passed.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,34 @@ def tls_files_load(tree: Tree) -> Iterator[Finding]:
         yield from _listener_tls(tree, ("listen", index, "tls"), mapping(mapping(listener).get("tls")))
     for name, upstream in mapping(tree.value.get("upstreams")).items():
         yield from _upstream_tls(tree, ("upstreams", name), mapping(upstream))
+
+
+def valid_today(tree: Tree) -> Iterator[Finding]:
+    """Certificates that have expired, or are not valid yet; `tls_files_load` tells what else is wrong with them."""
+    for path, file in _certificates(tree):
+        try:
+            with open(tree.beside(path, file), "rb") as opened:
+                fault = read_certificate(opened.read()).fault(time.time())
+        except (OSError, ValueError):
+            continue
+        if fault:
+            yield path, fault
+
+
+def _certificates(tree: Tree) -> Iterator[tuple[Path, str]]:
+    for index, listener in enumerate(listing(tree.value.get("listen"))):
+        tls, here = mapping(mapping(listener).get("tls")), ("listen", index, "tls")
+        yield from _certificate(here, tls)
+        for number, pair in enumerate(listing(tls.get("sni"))):
+            yield from _certificate((*here, "sni", number), mapping(pair))
+    for name, upstream in mapping(tree.value.get("upstreams")).items():
+        yield from _certificate(("upstreams", name, "tls"), mapping(mapping(upstream).get("tls")))
+
+
+def _certificate(path: Path, tls: Mapping[str, Value]) -> Iterator[tuple[Path, str]]:
+    cert = tls.get("cert")
+    if isinstance(cert, str) and cert:
+        yield (*path, "cert"), cert
 
 
 def _listener_tls(tree: Tree, path: Path, tls: Mapping[str, Value]) -> Iterator[Finding]:
@@ -58,8 +89,7 @@ def _pair(tree: Tree, path: Path, tls: Mapping[str, Value]) -> Iterator[Finding]
     if not missing:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         load = partial(context.load_cert_chain, files["cert"], files["key"], _no_password)
-        wrong = list(_loads((*path, "cert"), load))
-        yield from wrong or _loads((*path, "cert"), partial(_is_valid, files["cert"]))
+        yield from _loads((*path, "cert"), load)
 
 
 def _names(tree: Tree, path: Path, file: Value) -> Iterator[Finding]:
@@ -72,13 +102,6 @@ def _names(tree: Tree, path: Path, file: Value) -> Iterator[Finding]:
                 yield path, "this certificate has no DNS name (subjectAltName), so nobody can ask for it"
     except (OSError, ValueError):
         pass
-
-
-def _is_valid(file: str) -> None:
-    with open(file, "rb") as opened:
-        fault = read_certificate(opened.read()).fault(time.time())
-    if fault:
-        raise ValueError(fault)
 
 
 def _open(file: str) -> None:

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from gateway.config import plugins
+from gateway.config.certificates import valid_today
 from gateway.config.checks import check
 from gateway.config.compile import compile_config, complete
 from gateway.config.explain import explain, place
@@ -37,9 +38,12 @@ class _Checked:
         return self.config.broker
 
 
-def load(path: str, environ: Mapping[str, str]) -> Gateway:
-    """Read, check and compile; raises ConfigError with every mistake."""
-    checked = _checked(path, environ)
+def load(path: str, environ: Mapping[str, str], *, today: bool = False) -> Gateway:
+    """Read, check and compile; raises ConfigError with every mistake.
+
+    `today` finds mistakes, too, that come and go with time and must not keep a gateway from starting.
+    """
+    checked = _checked(path, environ, today=today)
     return compile_config(located(checked.config, checked.tree), checked.broker, checked.tree)
 
 
@@ -58,7 +62,7 @@ def effective(path: str, environ: Mapping[str, str]) -> str:
     return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _checked(path: str, environ: Mapping[str, str]) -> _Checked:
+def _checked(path: str, environ: Mapping[str, str], *, today: bool = False) -> _Checked:
     tree, problems = read_all(path, environ)
     try:
         model = plugins.model()
@@ -67,6 +71,8 @@ def _checked(path: str, environ: Mapping[str, str]) -> _Checked:
     if "memory" in model.brokers.options:
         tree.value.setdefault("broker", {"memory": {}})
     problems += check(tree, model)
+    if today:
+        problems += [tree.problem(where, message) for where, message in valid_today(tree)]
     try:
         config = _validate(tree, model.config)
     except ValidationError as error:

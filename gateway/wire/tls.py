@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 import ssl
 import time
-from collections.abc import Iterable
 from typing import TypeAlias
 
-from gateway.core.certificate import named, read_certificate, read_der
+from gateway.core.certificate import Certificate, named, read_certificate, read_der
 from gateway.core.settings import CertificateFiles, Listen, ServerTls
 from gateway.core.stats import TlsStats
 from gateway.wire.listener import log
@@ -63,10 +62,14 @@ class Served(ssl.SSLContext):
     known: dict[tuple[str, str], Extension]
 
 
+_Pair: TypeAlias = tuple[Served, Certificate]
+
+
 class Certificates:
     """What a listener shows to clients. `context` is for good; what it gives follows the files at each `refresh`.
 
-    Raises OSError or ValueError when made of files that can't be used.
+    Raises OSError or ValueError when made of files that can't be used. A certificate out of its time can be: clients
+    that look will refuse it, but none is served by a gateway that does not start. It takes no other's place, though.
     """
 
     def __init__(self, listen: Listen, tls: ServerTls, stats: TlsStats) -> None:
@@ -75,7 +78,10 @@ class Certificates:
         self._stats = stats
         self._seen = self._stamps()
         self._wrong: _Stamp | None = None
+        self._kept: dict[str, _Pair] = {}
+        self._faults: dict[str, str] = {}  # by file: why a certificate that is served is not valid
         self._default, self._by_name = self._load()
+        self._tell_faults()
         self.context = _context(tls)
         self.context.sni_callback = self._choose
 
@@ -86,6 +92,10 @@ class Certificates:
 
     def refresh(self) -> None:
         """Take files that have changed since; while those are wrong, everything stays as it is."""
+        self._take_changes()
+        self._tell_faults()
+
+    def _take_changes(self) -> None:
         stamps = self._stamps()
         if stamps == self._seen and self._wrong is None:
             return
@@ -106,18 +116,29 @@ class Certificates:
         tls.context = named(host, self._by_name, self._default) if host else self._default
 
     def _load(self) -> tuple[Served, dict[str, Served]]:
-        first: Served | None = None
+        pairs = {pair.cert: _load(self._tls, pair) for pair in self._tls.pairs}
+        for file, (served, certificate) in pairs.items():
+            fault = certificate.fault(time.time())
+            before = self._kept.get(file)
+            if fault and before is not None and before[0].pem != served.pem:
+                raise ValueError(f"{file}: {fault}")
         by_name: dict[str, Served] = {}
-        until: dict[str, float] = {}
-        for pair in self._tls.pairs:
-            served, names, until[pair.cert] = _load(self._tls, pair)
-            first = first or served
-            for name in names:
+        for served, certificate in pairs.values():
+            for name in certificate.names:
                 by_name.setdefault(name, served)
-        assert first is not None
+        self._kept = pairs
         self._stats.not_after.clear()
-        self._stats.not_after.update(until)
-        return first, by_name
+        self._stats.not_after.update({file: certificate.not_after for file, (_, certificate) in pairs.items()})
+        return pairs[self._tls.cert][0], by_name
+
+    def _tell_faults(self) -> None:
+        """Tell of each certificate once when its time is over, and again when it has another."""
+        now = time.time()
+        faults = {file: fault for file, (_, one) in self._kept.items() if (fault := one.fault(now))}
+        for file, fault in faults.items():
+            if self._faults.get(file) != fault:
+                log.error("clients of %s will refuse %s: %s", self._address, file, fault)
+        self._faults = faults
 
     def _stamps(self) -> _Stamp:
         """What changes when a file does, also when a link to its folder is moved, as Kubernetes does."""
@@ -133,18 +154,15 @@ def _stamp(file: str) -> tuple[int, int, int, int] | str:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _load(tls: ServerTls, pair: CertificateFiles) -> tuple[Served, Iterable[str], float]:
-    """The context for a certificate, its names, and the end of its validity."""
+def _load(tls: ServerTls, pair: CertificateFiles) -> _Pair:
+    """The context for a certificate, and what that says of itself."""
     with open(pair.cert, "rb") as file:
         pem = file.read()
     certificate = read_certificate(pem)
-    fault = certificate.fault(time.time())
-    if fault:
-        raise ValueError(f"{pair.cert}: {fault}")
     context = _context(tls)
     context.load_cert_chain(pair.cert, pair.key, _no_password)
     context.pem = _first(pem.decode("ascii", "replace"))
-    return context, certificate.names, certificate.not_after
+    return context, certificate
 
 
 def _context(tls: ServerTls) -> Served:

@@ -216,9 +216,56 @@ def test_files_that_are_wrong_at_the_start(several: ServerTls, authority: trustm
     Path(several.key).write_text("junk")
     with pytest.raises(OSError, match=r"."):
         served(several)
-    write(tmp_path / "first", authority.issue_cert("a", not_after=datetime(2020, 1, 1, tzinfo=UTC)))
-    with pytest.raises(ValueError, match="expired on 2020-01-01"):
-        served(several)
+
+
+OLD = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def test_an_expired_certificate_is_served_and_told_of(
+    several: ServerTls,
+    authority: trustme.CA,
+    plain: ssl.SSLContext,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    write(tmp_path / "first", authority.issue_cert("old.example", not_after=OLD))
+    stats = TlsStats()
+    certificates = served(several, stats)
+    plain.verify_mode = ssl.CERT_NONE
+    assert Both(certificates.context, plain).server.version()
+    assert stats.not_after[several.cert] == OLD.timestamp()
+    for _ in range(3):
+        certificates.refresh()
+    [record] = caplog.records
+    words = f"clients of a:1 will refuse {several.cert}: the certificate expired on 2020-01-01 00:00 UTC"
+    assert (record.levelno, record.getMessage()) == (logging.ERROR, words)
+    write(tmp_path / "second", authority.issue_cert("other.example"))  # is not kept back by the first
+    certificates.refresh()
+    assert dict(stats.reloads) == {"ok": 1}
+    plain.verify_mode = ssl.CERT_REQUIRED
+    assert Both(certificates.context, plain, "other.example").name == "other.example"
+
+
+def test_a_certificate_that_expires_while_it_is_served(
+    several: ServerTls,
+    authority: trustme.CA,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    soon = datetime(2040, 1, 1, tzinfo=UTC)
+    write(tmp_path / "first", authority.issue_cert("a.example", not_after=soon))
+    certificates = served(several)
+    certificates.refresh()
+    assert not caplog.records
+    monkeypatch.setattr("gateway.wire.tls.time.time", lambda: soon.timestamp() + 1)
+    certificates.refresh()
+    certificates.refresh()
+    assert [
+        record.getMessage().partition(several.cert)[2]
+        for record in caplog.records
+        if several.cert in record.getMessage()
+    ] == [": the certificate expired on 2040-01-01 00:00 UTC"]
 
 
 # What is told.
