@@ -1,7 +1,8 @@
 """What a backend's bodies are written in, and how they become JSON.
 
 Pure: bytes in, a document out, ValueError (without any of the data) for what is not of the format. Bodies are bounded
-before they come here; what is made of them here is bounded by their size and by depth.
+in size before they come here; what is made of them is bounded in depth, and in the number of its values, which are
+counted before anything is made.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ _XML_BUFFER = 64 * 1024
 # much as is held of the largest documents that anyone follows.
 MAX_VALUES = 1_000_000
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_CSV_QUOTED = re.compile(rb'(?<![^,\r\n])"(?:[^"]|"")*"')  # elsewhere in a field a quote is only a character
+# An element or an attribute; NUL for UTF-16.
+_XML_NODE = re.compile(rb"""<\0?[^/!?\0]|=[\s\0]*["']""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,30 +55,58 @@ class Format:
 def formats(json: Decode) -> dict[FormatName, Format]:
     """Every format, by its name in the configuration; `json` reads one JSON text."""
     return {
-        "json": Format(label="JSON", accept=b"application/json", types=(b"/json", b"+json"), decode=_counted(json)),
-        "ndjson": Format(
-            label="NDJSON", accept=b"application/x-ndjson", types=(), decode=_counted(lambda body: _lines(body, json))
+        "json": Format(
+            label="JSON",
+            accept=b"application/json",
+            types=(b"/json", b"+json"),
+            decode=_counted(json, lambda body: _marks(body, b",[{"), _STRINGS),
         ),
-        "xml": Format(label="XML", accept=b"application/xml, text/xml;q=0.9", types=(b"/xml", b"+xml"), decode=_xml),
-        "csv": Format(label="CSV", accept=b"text/csv", types=(), decode=_csv),
+        "ndjson": Format(
+            label="NDJSON",
+            accept=b"application/x-ndjson",
+            types=(),
+            decode=_counted(lambda body: _lines(body, json), lambda body: _marks(body, b",[{\n"), _STRINGS),
+        ),
+        "xml": Format(
+            label="XML",
+            accept=b"application/xml, text/xml;q=0.9",
+            types=(b"/xml", b"+xml"),
+            decode=_counted(_xml, _xml_nodes),
+        ),
+        "csv": Format(
+            label="CSV",
+            accept=b"text/csv",
+            types=(),
+            decode=_counted(_csv, lambda body: _marks(body, b",\n\r"), _CSV_QUOTED),
+        ),
         "text": Format(label="text", accept=b"text/plain", types=(), decode=_text),
     }
 
 
-def _counted(json: Decode) -> Decode:
-    """The same decoder for documents of a bounded number of values."""
+def _counted(decode: Decode, count: Callable[[bytes], int], text: re.Pattern[bytes] | None = None) -> Decode:
+    """The same decoder for documents of a bounded number of values, of which `count` finds no fewer than there are.
 
-    def decode(body: bytes) -> Json:
-        if _marks(body) > MAX_VALUES and _marks(_STRINGS.sub(b"", body)) > MAX_VALUES:
+    What is `text` is left out where that decides; it takes longer to tell.
+    """
+
+    def bounded(body: bytes) -> Json:
+        if count(body) > MAX_VALUES and (text is None or count(text.sub(b"", body)) > MAX_VALUES):
             raise ValueError(f"it has more than {MAX_VALUES} values")
-        return json(body)
+        return decode(body)
 
-    return decode
+    return bounded
 
 
-def _marks(body: bytes) -> int:
-    """At least as many as there are values in it, which each follow one of these or are alone on a line."""
-    return body.count(b",") + body.count(b"[") + body.count(b"{")
+def _marks(body: bytes, marks: bytes) -> int:
+    """How many of these bytes there are: each value has one of them before or after it."""
+    return sum(body.count(mark) for mark in marks)
+
+
+def _xml_nodes(body: bytes) -> int:
+    """How many elements and attributes there are, or what looks like them."""
+    if _marks(body, b"<=") <= MAX_VALUES:
+        return 0  # fewer than would matter
+    return sum(1 for _ in _XML_NODE.finditer(body))
 
 
 def _lines(body: bytes, json: Decode) -> Json:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 
 import pytest
@@ -99,6 +100,48 @@ def test_content_types(name: FormatName, content_type: bytes, taken: bool) -> No
 def test_values_are_bounded(name: FormatName, unit: bytes) -> None:
     with pytest.raises(ValueError, match="it has more than 1000000 values"):
         ALL[name].decode(b"[" + unit + (b"," + unit) * 1_000_000 + b"]")
+
+
+MANY = 1_000_001
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("ndjson", b"1\n" * MANY),
+        ("csv", b"a\n" + b"1\n" * MANY),
+        ("csv", b"," * MANY),
+        ("csv", b"a,b\n" + b"1,2\r" * (MANY // 2)),
+        ("csv", b'a\nx"' + b",1" * MANY + b'"'),
+        ("xml", b"<a>" + b"<b/>" * MANY + b"</a>"),
+        ("xml", b"<a " + b" ".join(b"a%d =\n'1'" % n for n in range(MANY)) + b"/>"),
+        ("xml", ("<a>" + "<b/>" * MANY + "</a>").encode("utf-16")),
+        ("xml", ("<a " + " ".join(f"a{n}='1'" for n in range(MANY)) + "/>").encode("utf-16-be")),
+    ],
+    ids=range(9),
+)
+def test_values_of_other_formats_are_bounded(name: FormatName, body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    for reader in ("csv.reader", "xml.parsers.expat.ParserCreate"):
+        monkeypatch.setattr(reader, lambda *_, **__: pytest.fail("it is read before it is counted"))
+    with pytest.raises(ValueError, match="it has more than 1000000 values"):
+        ALL[name].decode(body)
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "document"),
+    [
+        ("csv", b'a,b\n1,"' + b",\n" * MANY + b'"', [{"a": "1", "b": ",\n" * MANY}]),
+        ("csv", b'a\n"' + b'"",' * MANY + b'"', [{"a": '",' * MANY}]),
+        ("xml", b"<a>" + b"= " * MANY + b"</a>", {"a": ("= " * MANY).strip()}),
+    ],
+    ids=range(3),
+)
+def test_texts_of_other_formats_are_no_values(name: FormatName, body: bytes, document: Json) -> None:
+    limit = csv.field_size_limit(10 * MANY)
+    try:
+        assert ALL[name].decode(body) == document
+    finally:
+        csv.field_size_limit(limit)
 
 
 def test_what_only_looks_like_many_values_in_a_text_is_none() -> None:
