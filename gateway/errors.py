@@ -15,6 +15,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# A WebSocket's close code for an HTTP status, where the one given with the error says no better.
+_CLOSES = {401: 4401, 403: 4403, 404: 4404, 410: 4404, 429: 4429, 503: 1012}
+_POLICY = 1008  # RFC 6455 section 7.4.1: when there is no other more suitable
+
 
 class TidegateError(Exception):
     """Base of all errors raised on purpose."""
@@ -23,16 +27,16 @@ class TidegateError(Exception):
 class ClientError(TidegateError):
     """A request that the gateway refuses.
 
-    `status` is the HTTP answer before an upgrade, `close_code` the WebSocket close after it,
-    `code` a short machine-readable word that clients may switch on and metrics count.
+    `status` is the HTTP answer before an upgrade, `close_code` the WebSocket close after it, or where a server can't
+    answer an upgrade; `code` a short machine-readable word that clients may switch on and metrics count.
     """
 
-    def __init__(self, status: int, code: str, detail: str, *, close_code: int = 1008) -> None:
+    def __init__(self, status: int, code: str, detail: str, *, close_code: int | None = None) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
         self.detail = detail
-        self.close_code = close_code
+        self.close_code = close_code or _CLOSES.get(status, _POLICY)
         self.headers: tuple[tuple[bytes, bytes], ...] = ()
 
     def with_headers(self, *headers: tuple[bytes, bytes]) -> ClientError:

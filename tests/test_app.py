@@ -110,7 +110,7 @@ async def test_an_upgrade_that_the_server_cannot_pass_on_is_refused_as_http(app:
 
 async def test_servers_without_the_extension_get_a_close(app: Application) -> None:
     sent, _ = await ask(app, scope_of("/nowhere", "websocket", extensions={}))
-    assert sent == [{"type": "websocket.close", "code": 1008, "reason": "nothing is routed here"}]
+    assert sent == [{"type": "websocket.close", "code": 4404, "reason": "nothing is routed here"}]
 
 
 async def test_a_head_is_answered_without_a_body(app: Application) -> None:

@@ -31,6 +31,14 @@ def test_a_client_error_carries_its_answer() -> None:
     assert error.headers == ((b"retry-after", b"1"),)
 
 
+def test_a_close_code_says_what_the_status_would_have() -> None:
+    codes = {status: ClientError(status, "x", "y").close_code for status in (400, 401, 403, 404, 405, 410, 429, 503)}
+    assert codes == {
+        400: 1008, 401: 4401, 403: 4403, 404: 4404, 405: 1008, 410: 4404, 429: 4429, 503: 1012,
+    }  # fmt: skip
+    assert ClientError(400, "x", "y", close_code=4400).close_code == 4400
+
+
 def test_problems_come_in_the_order_of_the_file() -> None:
     late = Problem("g.yaml", 9, 1, "routes[0]", "unknown key 'x'")
     early = Problem("g.yaml", 2, 3, "", "duplicate key 'y'")

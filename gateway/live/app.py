@@ -100,9 +100,9 @@ class Live:
         await self._supervisor.close()
         await self._pumps.close(LAST_BYTES)
 
-    def refresh(self, route: str, path: bytes) -> int:
+    def refresh(self, route: str, path: bytes, gone: bool) -> int:
         """Look at the backend now for all channels of a route at this path; says how many there are."""
-        return 0 if self._closing else self._channels.refresh(route, path)
+        return 0 if self._closing else self._channels.refresh(route, path, gone=gone)
 
     def open(self, scope: Scope, receive: Receive, send: Send, live: LiveRoute, asked: Asked) -> StreamConnection:
         """Check the handshake and join the channel; `serve` must follow. Raises ClientError."""
@@ -142,7 +142,8 @@ class Live:
             if stream.opening is not None:
                 await self._parts.refuse(stream.opening.scope, stream.opening.send, error)
             else:
-                stream.disconnect(Disconnect(error.close_code, error.detail, error.code, reconnect=False))
+                again = error.status in (429, 503)
+                stream.disconnect(Disconnect(error.close_code, error.detail, error.code, reconnect=again))
         except Exception:
             if stream.opening is not None:
                 raise

@@ -25,7 +25,7 @@ from gateway.live.looks import Looking, Looks
 from gateway.live.outlet import Outlet
 from gateway.live.publisher import ChannelPublisher, follow
 from gateway.live.supervisor import Supervisor
-from gateway.plugin import AnySource, Broker, Clock, Share, Source, Target, Upstream, WatchingSource
+from gateway.plugin import AnySource, Broker, Clock, RereadingWatch, Share, Source, Target, Upstream, WatchingSource
 
 # How often channels are looked after; a heartbeat is at most this much late.
 SWEEP = 1.0
@@ -131,16 +131,18 @@ class Channels:
         if running is not None and running.channel is channel and not channel.users:
             running.idle_since = self._clock.monotonic()
 
-    def refresh(self, route: str, path: bytes) -> int:
+    def refresh(self, route: str, path: bytes, *, gone: bool = False) -> int:
         """Have the backend looked at now for every channel of the route at this path (encoded, without a query).
 
-        The looks begin after this call, whatever is under way. Says how many channels there are; those of sources
-        that cannot be asked are not counted.
+        The looks begin after this call, whatever is under way, and see what is `gone`. Says how many channels there
+        are; those of sources that cannot be asked are not counted.
         """
         found = [
             running.looking for running in self._places.get((route, _path(path)), ()) if running.looking is not None
         ]
         for looking in found:
+            if gone and isinstance(looking.watch, RereadingWatch):
+                looking.watch.reread()
             self._looks.refresh(looking)
         return len(found)
 

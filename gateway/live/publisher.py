@@ -57,6 +57,11 @@ class ChannelPublisher:
         return self.channel.log.has_state
 
     @property
+    def tombstones(self) -> bool:
+        items = self.channel.settings.items
+        return items is not None and items.deleted is not None
+
+    @property
     def unsettled(self) -> bool:
         return self.absences.open
 

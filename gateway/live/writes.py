@@ -19,9 +19,12 @@ from gateway.errors import ClientError
 
 
 class Writes:
-    """`refresh` looks at the channels of a route's name and an encoded path, and says how many there are."""
+    """`refresh` looks at the channels of a route's name and an encoded path, and says how many there are.
 
-    def __init__(self, table: RouteTable[Route], refresh: Callable[[str, bytes], int], stats: Stats) -> None:
+    It is told whether the write was a deletion.
+    """
+
+    def __init__(self, table: RouteTable[Route], refresh: Callable[[str, bytes, bool], int], stats: Stats) -> None:
         self._table = table
         self._refresh = refresh
         self._stats = stats
@@ -34,7 +37,7 @@ class Writes:
         for resource in dict.fromkeys(touched(route.refresh_on_write, path, params)):
             live = self._live_at(resource, host)
             if live is not None:
-                followed = self._refresh(live.name, resource)
+                followed = self._refresh(live.name, resource, scope["method"] == "DELETE")
                 self._stats.routes[live.name].refreshes["asked" if followed else "unfollowed"] += 1
 
     def _live_at(self, path: bytes, host: bytes | None) -> Route | None:

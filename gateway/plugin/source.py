@@ -121,6 +121,10 @@ class Publisher(Protocol):
         """
 
     @property
+    def tombstones(self) -> bool:
+        """Whether items say themselves that they are gone (`items.deleted`)."""
+
+    @property
     def unsettled(self) -> bool:
         """Whether items were absent whose deletion waits for further complete answers."""
 
@@ -177,6 +181,14 @@ class Watch(Protocol):
         the next. Cancelled when the channel ends. If it raises Refused the channel ends; any other exception is
         a bug that is logged, and there is another look after a pause.
         """
+
+
+@runtime_checkable
+class RereadingWatch(Protocol):
+    """A `Watch` whose looks may be at what has changed alone, which a deletion is not always among."""
+
+    def reread(self) -> None:
+        """Something has been deleted: a look that begins from now on has to see that. Called before it is asked for."""
 
 
 class Source(Protocol):

@@ -122,17 +122,32 @@ async def test_refresh_looks_now_at_every_channel_of_the_path(scene: Scene, sour
         await scene.open(token=token, query=query)
     for watch in source.watches:
         await watch.end(pause=1000.0)
-    assert scene.live.refresh("shirts", b"/shirts") == 3
-    assert scene.live.refresh("shirts", b"/shirt") == scene.live.refresh("other", b"/shirts") == 0
+    assert scene.live.refresh("shirts", b"/shirts", False) == 3
+    assert scene.live.refresh("shirts", b"/shirt", False) == scene.live.refresh("other", b"/shirts", False) == 0
     await turn()
     assert [len(watch.looks) for watch in source.watches] == [2, 2, 2]
+
+
+async def test_what_is_gone_has_to_be_seen(scene: Scene, source: LookingSource) -> None:
+    await scene.open()
+    (watch,) = source.watches
+    await watch.end(pause=1000.0)
+    assert scene.live.refresh("shirts", b"/shirts", True) == 1, "a watch that always sees everything"
+    await turn()
+    await watch.end(pause=1000.0)
+    said: list[int] = []
+    watch.reread = lambda: said.append(len(watch.looks))  # type: ignore[attr-defined]
+    scene.live.refresh("shirts", b"/shirts", False)
+    assert said == []
+    scene.live.refresh("shirts", b"/shirts", True)
+    assert said == [2], "before the look that has to see it"
 
 
 async def test_refresh_during_a_look_is_one_more_look_after_it(scene: Scene, source: LookingSource) -> None:
     await scene.open()
     (watch,) = source.watches
     for _ in range(3):
-        assert scene.live.refresh("shirts", b"/shirts") == 1
+        assert scene.live.refresh("shirts", b"/shirts", False) == 1
     await turn()
     assert len(watch.looks) == 1
     await watch.end(pause=1000.0)
@@ -144,12 +159,12 @@ async def test_refresh_during_a_look_is_one_more_look_after_it(scene: Scene, sou
 async def test_nothing_is_refreshed_once_the_gateway_stops(scene: Scene, source: LookingSource) -> None:
     await scene.open()
     await scene.live.close()
-    assert scene.live.refresh("shirts", b"/shirts") == 0
+    assert scene.live.refresh("shirts", b"/shirts", False) == 0
 
 
 async def test_a_source_that_cannot_be_asked_is_not_counted(scene: Scene) -> None:
     await scene.open()
-    assert scene.live.refresh("shirts", b"/shirts") == 0
+    assert scene.live.refresh("shirts", b"/shirts", False) == 0
 
 
 async def test_a_look_ends_with_its_channel(scene: Scene, source: LookingSource) -> None:
@@ -162,7 +177,7 @@ async def test_a_look_ends_with_its_channel(scene: Scene, source: LookingSource)
         await turn()
     await turn()
     assert watch.looks[0].cancelled()
-    assert scene.live.refresh("shirts", b"/shirts") == 0
+    assert scene.live.refresh("shirts", b"/shirts", False) == 0
     assert "channels=0" in repr(scene.live)
 
 
@@ -387,7 +402,7 @@ async def test_who_joins_is_looked_at_by_another(scene: Scene, joining: LookingS
         scene.clock.advance(1)
         await turn()
     assert (len(watch.looks), len(watch.other.looks)) == (1, 2)
-    assert scene.live.refresh("shirts", b"/shirts") == 1
+    assert scene.live.refresh("shirts", b"/shirts", False) == 1
     await turn()
     assert len(watch.looks) == 2, "a write is followed by its own look"
 

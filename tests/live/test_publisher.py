@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from gateway.core.change import Step
 from gateway.core.deletes import INSISTENT, Scope
 from gateway.core.event import Json
+from gateway.core.settings import Items
 from gateway.live.publisher import ChannelPublisher
 from gateway.plugin import Publisher, Status
 from gateway.testing.source import turn
@@ -163,6 +165,19 @@ async def test_an_incomplete_answer_is_no_reason_to_delete(scene: Scene) -> None
 
 async def say_ok(publish: Publisher) -> None:
     publish.status(Status(state="ok"))
+
+
+@pytest.mark.parametrize("items", [None, Items(), Items(deleted="gone")])
+async def test_it_says_whether_items_tell_of_deletions(scene: Scene, items: Items | None) -> None:
+    said: list[bool] = []
+
+    async def ask(publish: Publisher) -> None:
+        said.append(publish.tombstones)
+
+    scene.route = replace(scene.route, settings=replace(scene.route.settings, items=items, modes=("patch",)))
+    await scene.open()
+    await scene.source.do(ask)
+    assert said == [items is not None and items.deleted is not None]
 
 
 async def test_pages_are_one_list(scene: Scene) -> None:

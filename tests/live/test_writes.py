@@ -28,20 +28,22 @@ class Told:
 
     def __init__(self, *routes: Route, followed: int = 1) -> None:
         self.asked: list[tuple[str, bytes]] = []
+        self.gone: list[bool] = []
         self.stats = Stats()
         self.table = RouteTable(routes)
         self._followed = followed
         self._writes = Writes(self.table, self._refresh, self.stats)
 
-    def _refresh(self, name: str, path: bytes) -> int:
+    def _refresh(self, name: str, path: bytes, gone: bool) -> int:
         self.asked.append((name, path))
+        self.gone.append(gone)
         return self._followed
 
     def write(self, path: bytes, host: bytes = b"shop", method: str = "POST") -> list[tuple[str, bytes]]:
         match = self.table.match(method, path, host)
         assert isinstance(match, Match)
         self.asked.clear()
-        self._writes.done({"raw_path": path, "headers": [(b"host", host)]}, match.route)
+        self._writes.done({"method": method, "raw_path": path, "headers": [(b"host", host)]}, match.route)
         return self.asked
 
 
@@ -51,6 +53,13 @@ def test_the_path_and_its_collection_where_they_are_live() -> None:
     assert told.write(b"/api/shirts") == [("/api/shirts", b"/api/shirts")]
     assert told.write(b"/api/shirts/2/buy") == [("/api/shirts/{id}", b"/api/shirts/2")]
     assert told.write(b"/api/other") == []
+
+
+def test_what_was_deleted_is_said_to_be_gone() -> None:
+    told = Told(route("/api/shirts", live=True), route("/**"))
+    told.write(b"/api/shirts/2", method="PATCH")
+    told.write(b"/api/shirts/2", method="DELETE")
+    assert told.gone == [False, True]
 
 
 def test_the_route_that_answers_reads_decides() -> None:
@@ -79,10 +88,10 @@ def test_what_the_route_names() -> None:
 
 def test_a_parameter_that_makes_dot_segments_reaches_nothing() -> None:
     told = Told(route("/buy/{id}", "/api/{id}"), route("/api/{id}", live=True))
-    told._writes.done({"raw_path": b"/buy/x", "headers": []}, route("/buy/{id}", "/api/{id}"))
+    told._writes.done({"method": "POST", "raw_path": b"/buy/x", "headers": []}, route("/buy/{id}", "/api/{id}"))
     assert told.asked == [("/api/{id}", b"/api/x")]
     odd = Route(name="odd", path=parse_template("/buy/{id}"), upstream="a", refresh_on_write=("/api/..",))
-    told._writes.done({"raw_path": b"/buy/x", "headers": []}, odd)
+    told._writes.done({"method": "POST", "raw_path": b"/buy/x", "headers": []}, odd)
     assert len(told.asked) == 1
 
 

@@ -60,6 +60,7 @@ class PolledChannel:
         self._asked = b""
         self._hints = NONE
         self._known_ok = False
+        self._reread = False
 
     @property
     def failing(self) -> bool:
@@ -69,6 +70,9 @@ class PolledChannel:
     def forget(self) -> None:
         """Others publish here, too: what an answer was compared with may be the state no more."""
         self._memory, self._known_ok = self._memory.anew(), False
+
+    def reread(self) -> None:
+        self._reread = not self._publish.tombstones
 
     async def look(self) -> Again:
         voices = self._target.voices
@@ -134,6 +138,9 @@ class PolledChannel:
         """Decide what to ask for; says whether it is changes alone."""
         whole = self._target.target
         changes = None
+        if self._reread:
+            self._reread = False
+            self._progress.lose()
         if self._publish.has_state and not self._publish.unsettled:
             changes = self._progress.changes(whole, now)
         asked = changes or self._progress.whole(whole)

@@ -93,6 +93,7 @@ class Channel:
     confirmed: int = 0
     confirming: bool = False
     unsettled: bool = False
+    tombstones: bool = False
     changed: list[Json] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
 

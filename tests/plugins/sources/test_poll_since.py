@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gateway.plugin import Json
+from gateway.plugin import Json, RereadingWatch
 from gateway_plugins.sources import poll_channel
 from gateway_plugins.sources.poll_options import PollOptions, Since
 from gateway_plugins.sources.poll_since import Position, Progress, position, written
@@ -228,6 +228,22 @@ async def test_while_deletions_wait_the_whole_is_read() -> None:
         await this.next()
     assert [b"since" in target for _, target, _ in this.backend.asked] == [False, False, True]
     assert this.channel.confirmed == 1
+
+
+@pytest.mark.parametrize(("tombstones", "whole"), [(False, True), (True, False)])
+async def test_after_a_deletion_the_whole_is_read_unless_items_say_that_they_are_gone(
+    *, tombstones: bool, whole: bool
+) -> None:
+    this = run(FIRST, ok(b"[]"), FIRST, ok(b"[]"), since=KEYS)
+    this.channel.tombstones = tombstones
+    watch = this.watch()
+    assert isinstance(watch, RereadingWatch)
+    for _ in range(2):
+        await watch.look()
+    watch.reread()
+    for _ in range(2):
+        await watch.look()
+    assert [b"since" not in target for _, target, _ in this.backend.asked] == [True, False, whole, False]
 
 
 async def test_validators_are_those_of_one_url() -> None:
