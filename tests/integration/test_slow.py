@@ -155,5 +155,7 @@ async def end(sloth: Sloth, policy: str, position: str, document: list[Json]) ->
         return None
     fold.all(events)
     assert fold.state == document
+    assert any(event["type"] == "gap" for event in events) == (policy == "skip")
+    assert any("reset" in event for event in events) == (policy == "snapshot")
     known = [event for event in events if event["type"] == "updated"]
     return len(known) + fold.missed if policy == "skip" else None
