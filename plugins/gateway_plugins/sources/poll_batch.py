@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.plugin import Again, Headers, Json, Look, PollResult, Refused, Status, Unshared
 from gateway_plugins.sources.poll_answer import Failed, Validators, judge, validators_of
-from gateway_plugins.sources.poll_fetcher import Fetcher, again, late
+from gateway_plugins.sources.poll_fetcher import OFF_LOOP, Fetcher, again, late
 from gateway_plugins.sources.poll_hints import NONE, hints_of
 from gateway_plugins.sources.poll_ids import MOST, asked, parted, size
 from gateway_plugins.sources.poll_memory import Memory
@@ -185,8 +186,9 @@ class BatchLook:
         validators = validators_of(answer.headers)
         if not reading.fresh:
             return _Told(reading.digest, None, validators, "unchanged")
+        part = partial(parted, crowd.batch, reading.document, wanted)
         try:
-            found = parted(crowd.batch, reading.document, wanted)
+            found = await asyncio.to_thread(part) if len(answer.body) > OFF_LOOP else part()
         except ValueError as error:
             raise Failed(f"the backend's answer does not fit the route: {error}", answer.status) from None
         return _Told(reading.digest, found, validators, "unchanged")

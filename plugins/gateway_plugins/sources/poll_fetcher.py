@@ -17,7 +17,7 @@ from gateway_plugins.sources.poll_options import Conditional, Pages, Since
 from gateway_plugins.sources.poll_tempo import Tempo
 
 # Parsing this much takes about 2 ms, as long as an event loop should be kept from its clients.
-_OFF_LOOP = 256 * 1024
+OFF_LOOP = 256 * 1024
 
 _PLAIN = (b"accept-encoding", b"identity")
 
@@ -109,7 +109,7 @@ class Fetcher:
 
     async def read(self, answer: Answer, known: bytes | None) -> Reading:
         tools = self._tools
-        if is_heavy(answer, _OFF_LOOP):
+        if is_heavy(answer, OFF_LOOP):
             return await asyncio.to_thread(read, answer, known, tools.max_body, tools.format)
         return read(answer, known, tools.max_body, tools.format)
 

@@ -239,6 +239,31 @@ async def test_a_limit_of_the_gateways_own_credentials_holds_everybody() -> None
         assert len(scene.backend.asked) == 1
 
 
+async def test_a_limit_of_one_clients_credentials_holds_its_looks_alone_as_well() -> None:
+    async with together() as scene:
+        (one,) = scene.follow_all(1)
+        await scene.begin()
+        scene.backend.many = lambda ids: told(429, None, (b"retry-after", b"30"))
+        await scene.pass_time(10)
+        scene.backend.forget()
+        scene.backend.put("0", version=2)
+        scene.channels.refresh("orders", b"/api/orders/0")
+        await scene.pass_time(19)
+        assert (scene.backend.asked, one.version) == ([], 1)
+        await scene.pass_time(15)
+        assert one.version == 2
+
+
+async def test_big_answers_are_taken_apart_all_the_same() -> None:
+    async with together() as scene:
+        scene.backend.orders["1"] = {"id": 1, "v": "x" * 300_000}
+        one = scene.follow("1")
+        await scene.begin()
+        while one.version is None:
+            await turn()
+        assert one.version == "x" * 300_000
+
+
 async def test_an_unknown_name_is_sent_away_with_all_that_it_follows() -> None:
     async with together() as scene:
         scene.backend.many = lambda ids: told(401, None, (b"www-authenticate", b"Bearer"))
