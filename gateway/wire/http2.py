@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 from h2.errors import ErrorCodes
 from h2.events import DataReceived, Event, RequestReceived
-from h2.exceptions import ProtocolError
+from h2.exceptions import DenialOfServiceError, ProtocolError
 from h2.settings import SettingCodes, Settings
 from hypercorn.config import Config
-from hypercorn.events import Closed
+from hypercorn.events import Closed, RawData
 from hypercorn.events import Event as TransportEvent
 from hypercorn.protocol.events import EndBody, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
@@ -24,6 +25,7 @@ from priority.priority import DuplicateStreamError, MissingStreamError
 
 from gateway.core.asgi import Headers
 from gateway.wire.connect_websocket import Take
+from gateway.wire.http2_calm import PIECE, Calm, bound, wanted
 from gateway.wire.stream_transport import StreamTransport
 
 _FRAME_HEAD = 9
@@ -83,6 +85,7 @@ class Http2Protocol(H2Protocol):
 
     take: Take
     config: Settled
+    refused: Callable[[str, str], None]  # is told of the whole connection's end: a metric's label, and why
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -93,17 +96,47 @@ class Http2Protocol(H2Protocol):
         if self.config.websockets:
             settings[SettingCodes.ENABLE_CONNECT_PROTOCOL] = 1
         self.connection.local_settings = Settings(client=False, initial_values=settings)
+        bound(self.connection, self.config.h2_max_header_list_size)
+        self._loop = asyncio.get_running_loop()
+        self._calm = Calm(self._loop.time())
+        self._over = False
         self._handling = False
 
     async def handle(self, event: TransportEvent) -> None:
+        if not isinstance(event, RawData):
+            await super().handle(event)
+            return
         self._handling = True
         try:
-            await super().handle(event)
+            for at in range(0, len(event.data), PIECE):
+                if not self._over:
+                    await self._read(event.data[at : at + PIECE])
         finally:
             self._handling = False
+
+    async def _read(self, data: bytes) -> None:
+        try:
+            events = self.connection.receive_data(data)
+        except ProtocolError as error:
+            flood = isinstance(error, DenialOfServiceError)
+            await self._end("http2_flood" if flood else "http2_protocol", str(error))
+            return
+        words = self._calm.lost(events, self._loop.time())
+        if words:
+            self.connection.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+            await self._end("http2_flood", words)
+            return
+        await self._handle_events(wanted(events))
         # h2 refuses a frame that is too long only when it has all of it, and that may be 16 MB.
         if len(self.connection.incoming_buffer._data) > self.config.h2_max_inbound_frame_size + _FRAME_HEAD:
-            await self.send(Closed())
+            await self._end("http2_protocol", "a frame that is too long")
+
+    async def _end(self, code: str, words: str) -> None:
+        """Refuse the connection; what h2 has to say of it goes first."""
+        self._over = True
+        self.refused(code, words)
+        await self._flush()
+        await self.send(Closed())
 
     async def stream_send(self, event: StreamEvent) -> None:
         if isinstance(event, StreamClosed):
@@ -119,6 +152,8 @@ class Http2Protocol(H2Protocol):
             if isinstance(event, DataReceived):
                 await self._receive(event)
             elif isinstance(event, RequestReceived) and not _acceptable(event, self.config.websockets):
+                self._calm.reset()
+                self.refused("http2_request", "a path or a method that HTTP/2 does not have")
                 self.connection.reset_stream(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
             else:
                 await super()._handle_events([event])
@@ -151,7 +186,11 @@ class Http2Protocol(H2Protocol):
         self.take(transport, fields)
 
     async def _send_data(self, stream_id: int) -> None:
+        buffer = self.stream_buffers.get(stream_id)
+        before = len(buffer.buffer) if buffer is not None else 0
         await super()._send_data(stream_id)
+        if buffer is not None and len(buffer.buffer) < before:
+            self._calm.sent()
         lane = self._lane(stream_id)
         if lane is not None:
             if stream_id in self.stream_buffers:

@@ -51,6 +51,8 @@ def settle(limits: Limits, listen: Listen) -> Config:
     config.keep_alive_timeout = _KEEP_ALIVE
     config.h2_max_header_list_size = limits.header_bytes
     config.h2_max_concurrent_streams = _STREAMS
+    # Hypercorn's 1000 end a connection in the middle of what it carries; what h2 keeps of old streams is bounded.
+    config.keep_alive_max_requests = 2**31
     config.websockets = listen.http2_websockets
     return config
 
@@ -172,6 +174,10 @@ class _Http2Connection(asyncio.StreamReaderProtocol):
         self.slot.discard(self)
         self._listener.left(self._wire)
 
+    def refused(self, code: str, words: str) -> None:
+        self._listener.stats.refused[code] += 1
+        log.debug("refused over HTTP/2: %s: %s", code, words)
+
     def visit(self) -> None:
         listener = self._listener
         if self.protocol is not None and (late := self.protocol.visit(listener.patience.stall)):
@@ -210,6 +216,7 @@ class _Server(TCPServer):
                     self.protocol_send,
                 )  # fmt: skip
                 protocol.take = self.take
+                protocol.refused = self.connection.refused
                 self.connection.protocol = protocol
                 self.protocol = protocol  # type: ignore[assignment]  # Hypercorn wraps it to tell versions apart
                 await protocol.initiate()

@@ -16,6 +16,7 @@ import hypercorn
 import pytest
 import trustme
 from h2.errors import ErrorCodes
+from h2.utilities import SizeLimitDict
 from hypercorn.asyncio.lifespan import Lifespan
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.tcp_server import TCPServer
@@ -53,7 +54,11 @@ def test_the_names_we_use() -> None:
     ]  # fmt: skip
     assert parameters(WorkerContext) == ["max_requests"]
     assert parameters(TaskGroup) == ["loop"]
-    assert isinstance(h2.connection.H2Connection().incoming_buffer._data, bytearray)
+    connection = h2.connection.H2Connection()
+    assert isinstance(connection.incoming_buffer._data, bytearray)
+    assert connection.incoming_buffer._headers_buffer == []
+    assert callable(connection.incoming_buffer._update_header_buffer)
+    assert isinstance(connection._closed_streams, SizeLimitDict)
     for owner, names in {
         Lifespan: ("handle_lifespan", "wait_for_startup", "wait_for_shutdown"),
         TCPServer: ("run", "protocol_send", "_read_data", "_close", "_idle_timeout"),
@@ -68,7 +73,13 @@ def test_the_settings_we_make() -> None:
     config = settle(Limits(header_bytes=1234), Listen(address="127.0.0.1:0"))
     assert config.response_headers("h2") == []
     assert config.h2_max_header_list_size == 1234
-    for name in ("errorlog", "keep_alive_timeout", "h2_max_header_list_size", "h2_max_concurrent_streams"):
+    for name in (
+        "errorlog",
+        "keep_alive_timeout",
+        "h2_max_header_list_size",
+        "h2_max_concurrent_streams",
+        "keep_alive_max_requests",
+    ):
         assert hasattr(Config, name), name
 
 
@@ -121,6 +132,13 @@ async def test_http2_over_tls(tls: ServerTls, trust: ssl.SSLContext) -> None:
 async def test_the_applications_date_is_the_only_one() -> None:
     async with serving(responds(200, [(b"Date", b"then")], b"")) as running, client(running) as http:
         assert (await http.get("/")).headers.get_list("date") == ["then"]
+
+
+async def test_a_connection_lasts_for_any_number_of_requests() -> None:
+    async with serving(app) as running, client(running) as http:
+        for _ in range(1100):  # Hypercorn ends it after 1000, in the middle of all that it carries
+            assert (await http.get("/")).status_code == 200
+        assert running.stats.accepted == 1
 
 
 async def test_a_large_body_both_ways() -> None:
@@ -212,6 +230,7 @@ async def test_garbage_after_the_preface(frames: bytes) -> None:
         writer.close()
         await writer.wait_closed()
         await soon(lambda: running.stats.connections == 0)
+        assert running.stats.refused == {"http2_protocol": 1}
 
 
 async def test_a_client_that_leaves_is_gone() -> None:
