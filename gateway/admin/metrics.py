@@ -235,9 +235,15 @@ def _sources(routes: dict[Labels, RouteStats]) -> Iterator[Metric]:
     )
     yield _histogram(
         "tidegate_source_poll_pause_seconds",
-        "The pause before the next look at the backend: the interval in force, or the backoff after failures.",
+        "The pause after a good look at the backend: the interval in force, less what the look took.",
         ROUTE,
         _one(routes, lambda route: route.pause_seconds),
+    )
+    yield _histogram(
+        "tidegate_source_backoff_seconds",
+        "The pause after a look at the backend that failed.",
+        ROUTE,
+        _one(routes, lambda route: route.backoff_seconds),
     )
     yield _histogram(
         "tidegate_source_batch_resources",

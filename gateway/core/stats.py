@@ -138,6 +138,7 @@ class RouteStats:
     poll_seconds: Histogram = field(default_factory=Histogram)
     refreshes: Counts = field(default_factory=_counts)  # looks after writes: asked, unfollowed
     pause_seconds: Histogram = field(default_factory=lambda: Histogram(PAUSES))
+    backoff_seconds: Histogram = field(default_factory=lambda: Histogram(PAUSES))  # pauses after failures
     incidents: Counts = field(default_factory=_counts)  # of the backend, by what it was
     batches: Histogram = field(default_factory=lambda: Histogram(BATCHES))  # resources of one request
     staleness: float = 0.0  # seconds since the backend last confirmed a state, of the channel where that is longest

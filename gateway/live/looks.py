@@ -145,16 +145,17 @@ class Looks:
                 looking.task = None  # it is this one, and ends by itself
                 _end(looking.of, error)
                 return
-            again = Again(self._crashed(looking))
+            again = Again(self._crashed(looking), failed=True)
         except asyncio.CancelledError:
             if looking.state == "gone" or _is_cancelled():
                 raise
-            again = Again(self._crashed(looking))
+            again = Again(self._crashed(looking), failed=True)
         except Exception:
-            again = Again(self._crashed(looking))
+            again = Again(self._crashed(looking), failed=True)
         looking.task = None
         if not again.asked:
-            looking.stats.pause_seconds.observe(again.pause)
+            pauses = looking.stats.backoff_seconds if again.failed else looking.stats.pause_seconds
+            pauses.observe(again.pause)
         self._schedule.finished(
             looking,
             self._clock.monotonic(),

@@ -162,13 +162,15 @@ class Again(NamedTuple):
 
     `hold` is for how long the backend wants to be left alone by all that look at it, whatever the route; `least` by
     this channel alone, even if a look is asked for. With `asked` the next look is when it is asked for, and where that
-    is all the time `pause` tells how often it may be.
+    is all the time `pause` tells how often it may be. `failed` says that the look was of no use, and the pause may be a
+    backoff.
     """
 
     pause: float
     hold: float = 0.0
     least: float = 0.0
     asked: bool = False
+    failed: bool = False
 
 
 class Watch(Protocol):

@@ -301,7 +301,12 @@ async def test_how_old_the_oldest_state_is(scene: Scene, source: LookingSource) 
     assert stats.staleness == 5.0
     assert stats.incidents == {"validator_distrusted": 1}
     await source.watches[0].end(pause=2.0)
-    assert stats.pause_seconds.total == 2.0
+    assert (stats.pause_seconds.total, stats.backoff_seconds.total) == (2.0, 0.0)
+    scene.clock.advance(2.0)
+    await turn()
+    source.watches[0].looks[-1].set_result(Again(30.0, failed=True))
+    await turn()
+    assert (stats.pause_seconds.total, stats.backoff_seconds.total) == (2.0, 30.0)
 
 
 @pytest.fixture

@@ -122,4 +122,4 @@ def late() -> Failed:
 def again(tools: Tools, tempo: Tempo, pause: float, wanted: float | None) -> Again:
     """What the backend wants is for all its polls, but where it is about one client's credentials."""
     least = min(wanted or 0.0, tempo.longest_pause)
-    return Again(pause, hold=least if tools.own else 0.0, least=least)
+    return Again(pause, hold=least if tools.own else 0.0, least=least, failed=tempo.failures > 0)
