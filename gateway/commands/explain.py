@@ -12,9 +12,10 @@ from hashlib import sha256
 
 from gateway.commands.rehearsal import Asked, Nowhere, target_of
 from gateway.core.http import Request
+from gateway.core.identity import Identity
 from gateway.core.redact import redact_path, redact_query
 from gateway.core.settings import Gateway, UpstreamSettings
-from gateway.plugin import AnySource, BatchingSource
+from gateway.plugin import AnySource, BatchingSource, EagerSource
 
 # Long enough to tell keys apart at a glance, too short to be of use to anybody.
 _SHOWN = 12
@@ -45,7 +46,13 @@ def explained(settings: Gateway, asked: Asked, source: AnySource | None) -> Iter
     if together is not None:
         url = asked_url(settings.upstreams[route.upstream], together)
         yield "batch", f"read with others that are followed by clients who share so: {url}"
-    deciding = [*_headers_that_decide(request, source), *_claims_that_decide(request, source)]
+    if isinstance(source, EagerSource) and source.always and request.target == route.path.text.encode():
+        yield "always", "polled from start-up on, followed or not"
+    deciding = [
+        *_headers_that_decide(request, source, host=settings.upstreams[route.upstream].host_header == "preserve"),
+        *_told_that_decides(settings, asked, source),
+        *_claims_that_decide(request, source),
+    ]
     yield "shared by", f"all clients of this URL with the same {', '.join(deciding)}" if deciding else "everyone"
 
 
@@ -57,12 +64,26 @@ def asked_url(upstream: UpstreamSettings, target: bytes) -> str:
     return f"{upstream.scheme}://{host}:{upstream.port}{upstream.base_path}{shown}"
 
 
-def _headers_that_decide(request: Request, source: AnySource) -> Iterator[str]:
+def _headers_that_decide(request: Request, source: AnySource, *, host: bool) -> Iterator[str]:
+    """With `host` the backend is sent the client's, whatever the source."""
+    if host:
+        yield "host header"
     given = {name for name, _ in request.headers}
-    for name in sorted({*given, *_USUAL}):
+    for name in sorted({*given, *_USUAL} - {b"host"}):
         others = tuple(header for header in request.headers if header[0] != name)
         if _decides(request, source, lambda it, others=others, name=name: replace(it, headers=(*others, (name, b"~")))):  # type: ignore[misc]
             yield f"{name.decode('latin-1')} header"
+
+
+def _told_that_decides(settings: Gateway, asked: Asked, source: AnySource) -> Iterator[str]:
+    """The headers that tell the backend who a client is."""
+    names = {name.lower() for keeper in asked.route.auth for name, _ in settings.auth[keeper].headers}
+    identity = asked.request.identity or Identity(subject="")
+    request = replace(asked.request, identity=identity)
+    for name in sorted(names):
+        other = replace(identity, headers=(*identity.headers, (name.encode(), b"~")))
+        if _decides(request, source, lambda it, other=other: replace(it, identity=other)):  # type: ignore[misc]
+            yield f"{name} header of auth"
 
 
 def _claims_that_decide(request: Request, source: AnySource) -> Iterator[str]:

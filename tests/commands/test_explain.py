@@ -81,5 +81,28 @@ def test_claims_that_decide(tmp_path: Path, tenant: str | int) -> None:
     config = settings(tmp_path)
     identity = Identity(subject="ada", claims={"sub": "ada", "tenant": tenant})
     said = dict(explained(config, ask(config, "/api/shirts", (), identity), ByTenant()))
-    assert said["shared by"] == "all clients of this URL with the same claim tenant"
+    assert said["shared by"] == "all clients of this URL with the same host header, claim tenant"
     assert said["sent"] == "nothing of the client's"
+
+
+def test_what_the_backend_is_told_decides_and_a_host_of_its_own_does_not(tmp_path: Path) -> None:
+    config = settings(
+        tmp_path,
+        """\
+upstreams: {shop: {url: "http://127.0.0.1:9000", host: upstream}}
+auth: {keys: {forward: {upstream: shop, path: /me}, headers: {X-User: "${claims.sub}"}}}
+routes:
+  - {path: /told, upstream: shop, auth: keys, live: {poll: {credentials: none}}}
+  - {path: /tenant, upstream: shop, auth: keys, live: {poll: {share_by: [claims.tenant]}}}
+  - {path: /all, upstream: shop, live: {poll: {credentials: none, always: true}}}
+""",
+    )
+    identity = Identity(subject="ada", claims={"tenant": "acme"})
+    said = {}
+    for url in ("/told", "/tenant", "/all", "/all?page=2"):
+        asked = ask(config, url, (), identity)
+        said[url] = dict(explained(config, asked, source_of(asked, {}, ManualClock())))
+    assert said["/told"]["shared by"] == "all clients of this URL with the same x-user header of auth"
+    assert said["/tenant"]["shared by"] == "all clients of this URL with the same claim tenant"
+    assert said["/all"]["shared by"] == "everyone"
+    assert [url for url in said if "always" in said[url]] == ["/all"]

@@ -28,6 +28,8 @@ ANSWERS = {
     b"Content-Length: 3\r\n\r\n[1]",
     "cut": JSON + b"Content-Length: 1000\r\n\r\n[1,2",
     "bomb": JSON + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB) + BOMB,
+    "values": JSON + b"Content-Length: %d\r\n\r\n" % (2 * 1_100_000 + 1) + b"[" + b"0," * (1_100_000 - 1) + b"0]",
+    "deep": JSON + b"Content-Length: 500000\r\n\r\n" + b"[" * 500_000,
     "html": b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\n[]",
     "304": b'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\n\r\n',
 }
@@ -105,6 +107,8 @@ BROKEN = "the backend's answer is not usable: it is broken off, too big, or no H
         ("cut", BROKEN),
         ("trickle", "the backend did not answer in time"),
         ("bomb", "the backend's answer is not usable: it has more than 5242880 bytes"),
+        ("values", "the backend's answer is not usable: it has more than 1000000 values"),
+        ("deep", "the backend's answer is not usable: JSON is nested too deeply"),
         ("html", "the backend's answer is not usable: it is not JSON"),
         ("redirect", "the backend answered 302: redirects are not followed"),
         ("304", "the backend answered 304 to a poll without conditions"),
