@@ -23,6 +23,7 @@ _KNOWN = {
     "nchan": (peers.nchan,),
     "starlette": (peers.starlette,),
 }
+_SESSION = len('{"op":"event","channel":"/feeds/10","event":}')  # what sessions write around an event
 _SATURATED_FACTOR = 10  # saturated messages are so much cheaper that as many would be over within a blink
 
 Runs = dict[str, dict[str, list[Outcome]]]  # by phase, then by server
@@ -43,6 +44,12 @@ def fanout(args: argparse.Namespace) -> Runs:
                 progress(server, number, args.repeat)
                 for outcome in play(_job(server, args, phases, transport), folder):
                     runs[outcome.phase][server.name].append(outcome)
+            for server in servers if args.channels else ():
+                if server.name == ours.NAME:
+                    name = f"{ours.NAME}, {args.each} of {args.channels} channels"
+                    progress(replace(server, name=name), number, args.repeat)
+                    for outcome in play(_scattered(server, args, phases), folder, "load_channels"):
+                        runs[outcome.phase][name].append(outcome)
     return runs
 
 
@@ -70,6 +77,14 @@ def _job(server: peers.Server, args: argparse.Namespace, phases: tuple[Phase, ..
         seconds=args.seconds,
         transport=transport,
         stalled=args.clients * args.slow // 100 if server.name.startswith(ours.NAME) else 0,
+    )
+
+
+def _scattered(server: peers.Server, args: argparse.Namespace, phases: tuple[Phase, ...]) -> Job:
+    """Sessions that follow some of many channels."""
+    job = _job(server, args, phases, "websocket")
+    return replace(
+        job, path="/live", size=max(job.size - _SESSION, 10), stalled=0, channels=args.channels, each=args.each
     )
 
 
@@ -132,7 +147,13 @@ def run() -> None:
         "--transport", type=_transports, default=["websocket"], metavar="NAMES", help=f"of {','.join(COUNTERS)}"
     )
     parser.add_argument("--slow", type=int, default=0, metavar="PERCENT", help="more clients that never read")
+    parser.add_argument(
+        "--channels", type=int, default=0, metavar="N", help="also sessions that follow --each of so many channels"
+    )
+    parser.add_argument("--each", type=int, default=20, metavar="N", help="channels of one session; default 20")
     args = parser.parse_args()
+    if args.channels and (args.channels % args.each or args.clients % (args.channels // args.each)):
+        parser.error("--channels has to be a multiple of --each, and --clients of how many times it is")
     runs = fanout(args)
     show(runs)
     print(f"\nwritten to {save('fanout', vars(args), results(runs), args.json)}")

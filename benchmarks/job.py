@@ -36,7 +36,7 @@ class Phase:
 class Job:
     """`size` bytes are published each time; an empty `path` means bare TCP clients; `server` is a process id.
 
-    `stalled` clients beside the others never read.
+    `stalled` clients beside the others never read. With `channels`, clients are sessions that follow `each` of them.
     """
 
     port: int
@@ -49,6 +49,8 @@ class Job:
     seconds: float = 60.0
     transport: str = "websocket"
     stalled: int = 0
+    channels: int = 0
+    each: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,8 @@ import select
 import socket
 import sys
 import time
+from collections.abc import Callable
+from typing import Protocol
 
 from benchmarks import procfs
 from benchmarks.audience import Audience, request, upgraded
@@ -80,13 +82,21 @@ def _connect_once(entrance: Entrance) -> socket.socket:
     return publisher
 
 
-class Play:
-    """Messages through one server to one audience, within a window."""
+class Publishing(Protocol):
+    """What `Play` needs of a `Publisher`."""
 
-    def __init__(self, audience: Audience, publisher: Publisher, clients: int) -> None:
+    def publish(self, count: int) -> None: ...
+
+    def discard(self) -> None: ...
+
+
+class Play:
+    """Messages through one server to one audience, each to so many `receivers`, within a window."""
+
+    def __init__(self, audience: Audience, publisher: Publishing, receivers: int) -> None:
+        self.receivers = receivers
         self._audience = audience
         self._publisher = publisher
-        self._clients = clients
         self.rounds: list[float] = []
 
     def run(self, messages: int, window: int, seconds: float, pause: float = 0.0) -> int:
@@ -105,19 +115,28 @@ class Play:
             reached = self._wait(reached)
             self.rounds.append((time.perf_counter() - began) * 1000)
             self._publisher.discard()
-        if audience.most != published:
-            raise BenchmarkError(f"{published} messages were published and a client received {audience.most}")
+        self._check(published)
         return published
+
+    def _check(self, published: int) -> None:
+        if self._audience.most != published:
+            raise BenchmarkError(f"{published} messages were published and a client received {self._audience.most}")
 
     def _wait(self, reached: int) -> int:
         """Until everyone has at least one more message."""
-        audience, clients = self._audience, self._clients
+        audience = self._audience
+        self._until(
+            lambda: audience.total >= (reached + 1) * self.receivers and audience.least > reached,
+            reached,
+        )
+        return audience.least
+
+    def _until(self, there: Callable[[], bool], reached: int) -> None:
         deadline = time.monotonic() + _STALL
-        while audience.total < (reached + 1) * clients or audience.least == reached:
-            audience.pump(1.0)
+        while not there():
+            self._audience.pump(1.0)
             if time.monotonic() > deadline:
                 raise BenchmarkError(f"message {reached + 1} did not reach everyone")
-        return audience.least
 
 
 def measure(job: Job, phase: Phase, play: Play, audience: Audience) -> Outcome:
@@ -131,7 +150,7 @@ def measure(job: Job, phase: Phase, play: Play, audience: Audience) -> Outcome:
     return Outcome(
         phase=phase.name,
         messages=messages,
-        deliveries=messages * job.clients,
+        deliveries=messages * play.receivers,
         seconds=seconds,
         server_ns=server,
         client_ns=client,

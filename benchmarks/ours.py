@@ -30,6 +30,11 @@ routes:
   - path: /feed
     upstream: nobody
     live: {{told: {{socket: {socket}}}}}
+  - path: /feeds/{{number}}
+    upstream: nobody
+    live: {{told: {{socket: {socket}}}}}
+  - path: /live
+    session: {{subscribe: [/feeds/**]}}
 """
 
 _PROXY = """\

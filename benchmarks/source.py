@@ -19,7 +19,7 @@ _IDLE: list[Json] = list(range(100))  # makes the document dearer than a patch o
 
 
 class Told(Options):
-    """`socket` is the path that this source listens on while it has subscribers."""
+    """`socket` is the path that this source listens on while it has subscribers; `.NUMBER` follows for `{number}`."""
 
     socket: str
 
@@ -38,7 +38,8 @@ class ToldSource:
         """One publisher after the other, until cancelled."""
         await publish.state(_document(""))
         loop = asyncio.get_running_loop()
-        with _listener(self._path) as listener:
+        number = target.params.get("number")
+        with _listener(self._path if number is None else f"{self._path}.{number}") as listener:
             while True:
                 publisher, _ = await loop.sock_accept(listener)
                 with publisher:

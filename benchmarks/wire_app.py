@@ -84,7 +84,14 @@ async def main(path: str) -> None:
     binding = Binding(app=audience, listen=Listen(address="127.0.0.1:0"), lifespan=False)
     async with asyncio.TaskGroup() as group:
         publisher = group.create_task(obey(path, audience))
-        await serve([binding], limits=Limits(), stats=Stats(), access=NoAccessLog(), stop=stop, started=_started)
+        await serve(
+            [binding],
+            limits=Limits(connections_per_ip=50_000),
+            stats=Stats(),
+            access=NoAccessLog(),
+            stop=stop,
+            started=_started,
+        )
         publisher.cancel()
     os.unlink(path)
 

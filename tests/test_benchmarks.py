@@ -60,6 +60,20 @@ def test_fanout_over_every_transport_with_clients_that_never_read(tmp_path: Path
     assert {"tidegate", "tidegate, sse", "tidegate, ndjson"} <= servers(written)
 
 
+def test_fanout_to_sessions_on_some_of_many_channels(tmp_path: Path) -> None:
+    small = ("--clients", "8", "--messages", "4", "--seconds", "5", "--channels", "8", "--each", "2")
+    printed, written = program("fanout", tmp_path, *small, "--vs", "")
+
+    assert "tidegate, 2 of 8 channels" in servers(written)
+    assert printed.count("tidegate, 2 of 8 channels") >= 2, "in both regimes"
+    results = written["results"]
+    assert isinstance(results, list)
+    deliveries = [
+        run["deliveries"] / run["messages"] for each in results if "8 chan" in each["server"] for run in each["runs"]
+    ]
+    assert deliveries == [2, 2], "two of eight clients follow each channel"
+
+
 def test_latency_prints_every_transport(tmp_path: Path) -> None:
     printed, written = program("latency", tmp_path, "--clients", "5", "--messages", "3", "--pause", "1")
 
