@@ -1,7 +1,8 @@
 """What a source needs to look at several channels with one request: optional, and of sources of looks alone.
 
 Each channel keeps a watch of its own, for what is about it alone: a refusal, a write that may have changed it, an
-answer that lacks it. Who looks for many is a further watch in the same schedule.
+answer that lacks it. Who looks for many is a further watch in the same schedule. Both may call the channel's publisher,
+which takes one state after the other; that an older answer does not come after a newer one is theirs to see to.
 """
 
 from __future__ import annotations

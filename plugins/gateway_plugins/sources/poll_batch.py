@@ -6,7 +6,7 @@ Of what an answer does not hold nothing is concluded: that is looked at alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +14,7 @@ from gateway.plugin import Again, Headers, Json, Look, PollResult, Refused, Stat
 from gateway_plugins.sources.poll_answer import Failed, Validators, judge, validators_of
 from gateway_plugins.sources.poll_fetcher import OFF_LOOP, Fetcher, again, late
 from gateway_plugins.sources.poll_hints import NONE, hints_of
-from gateway_plugins.sources.poll_ids import MOST, asked, parted, size
+from gateway_plugins.sources.poll_ids import MOST, asked, parted
 from gateway_plugins.sources.poll_memory import Memory
 from gateway_plugins.sources.poll_tempo import Tempo
 
@@ -59,6 +59,7 @@ class BatchLook:
         self.channels: dict[JoinedChannel, None] = {}
         self.look_of: Look | None = None
         self.phase = phase
+        self.size = 0
         self.forming = True
         self.proven = False
         self.held_until = 0.0
@@ -69,7 +70,6 @@ class BatchLook:
         self._memory = Memory(conditional.max_304, conditional.ttl, trusted=conditional.etag)
         self._hints = NONE
         self._asked = b""
-        self._size = 0
         self._asking = False
         self._rests_until = 0.0
 
@@ -81,21 +81,20 @@ class BatchLook:
         """Whether it may be put together with others."""
         return self.proven and not self._asking and self._clock.monotonic() >= self._rests_until
 
-    def fits(self, channels: Collection[JoinedChannel]) -> bool:
-        """Whether there is room for these."""
+    def fits(self, count: int, size: int) -> bool:
+        """Whether there is room for so many, and so many bytes in the URL."""
         batch, base = self._crowd.batch, self._crowd.base
-        more = sum(size(batch, channel.written) for channel in channels)
         room = MOST - len(base) - 3 * len(batch.param) - 2
-        return len(self.channels) + len(channels) <= batch.max and self._size + more <= room
+        return len(self.channels) + count <= batch.max and self.size + size <= room
 
     def add(self, channel: JoinedChannel) -> None:
         self.channels[channel] = None
-        self._size += size(self._crowd.batch, channel.written)
+        self.size += channel.size
         channel.batch = self
 
     def remove(self, channel: JoinedChannel) -> None:
         del self.channels[channel]
-        self._size -= size(self._crowd.batch, channel.written)
+        self.size -= channel.size
         channel.batch = None
 
     def divided(self, other: BatchLook) -> None:

@@ -59,7 +59,7 @@ class Crowd:
 
     def welcome(self, channel: JoinedChannel) -> None:
         """Put a channel into the batch that is just gathering, which may be a new one."""
-        forming = next((batch for batch in self.batches if batch.forming and batch.fits([channel])), None)
+        forming = next((batch for batch in self.batches if batch.forming and batch.fits(1, channel.size)), None)
         (forming or self._begin(channel.target.phase, None)).add(channel)
 
     def part(self, channel: JoinedChannel) -> None:
@@ -73,7 +73,7 @@ class Crowd:
     def absorb(self, batch: BatchLook) -> None:
         """Let a batch take over others that it has room for."""
         for other in tuple(self.batches):
-            if other is not batch and other.settled and batch.settled and batch.fits(other.channels):
+            if other is not batch and other.settled and batch.settled and batch.fits(len(other.channels), other.size):
                 self._move(list(other.channels), batch)
                 self._end(other)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.plugin import Again, Further, Json, Look, PollResult, Publisher, Refused, Status, Target, Unshared
-from gateway_plugins.sources.poll_ids import Spot
+from gateway_plugins.sources.poll_ids import Spot, size
 
 if TYPE_CHECKING:
     from gateway_plugins.sources.poll_batch import BatchLook
@@ -42,6 +42,7 @@ class JoinedChannel:
         self.publish = publish
         self.target = target
         self.id, self.written = spot.id, spot.written
+        self.size = size(crowd.batch, spot.written)
         self.batch: BatchLook | None = None
         self.taken: bytes | None = None
         self.looks = 0
