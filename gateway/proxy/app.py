@@ -5,6 +5,7 @@ Knows what a failure means to the client and to the books; how an exchange goes 
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from gateway.core.settings import Route
     from gateway.core.stats import Stats
     from gateway.plugin import StreamingUpstream, UpstreamCall
+
+_log = logging.getLogger("tidegate.proxy")
 
 # What nginx logs for a client that left before it was answered; nobody receives it.
 CLIENT_GONE = 499
@@ -78,6 +81,9 @@ class Proxy:
             upstream = self._upstreams[visit.route.upstream]
             await Passage(visit.inbound, visit.receive, reply, upstream).carry(call)
         except (UpstreamError, ClientError) as error:
+            if isinstance(error, ClientError):
+                self._stats.refused[error.code] += 1
+                _log.debug("refused with %d: %s: %s", error.status, error.code, error.detail)
             if reply.status:
                 raise
             await reply.problem(error.status, error.code, str(error))

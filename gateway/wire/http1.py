@@ -288,6 +288,7 @@ class Connection(asyncio.Protocol):
             return
         exchange = self._exchange
         if exchange is not None and exchange.phase >= OPEN:
+            self.listener.cut_off(error)
             self.abort()
             return
         method, target = self._reader.seen

@@ -127,6 +127,11 @@ class Listener:
         if address is not None:
             self._crowd.leave(address)
 
+    def cut_off(self, error: ClientError) -> None:
+        """Count a refusal that can be answered no more: its response has begun, and is in the application's log."""
+        self.stats.refused[error.code] += 1
+        log.debug("cut off in the middle of a response: %s: %s", error.code, error.detail)
+
     def refused(self, error: ClientError, scope: Scope, sent: int) -> None:
         """Tell counters and access log of a request that reached no application."""
         self.stats.refused[error.code] += 1

@@ -19,7 +19,11 @@ from gateway.core.settings import Timeouts
 from gateway.core.stats import Stats
 from gateway.proxy.app import Proxy
 from gateway.wire.upstream import HttpUpstream
-from tests.proxy.passing import Gate, Log, app_of, gate, get, post
+from tests.proxy.passing import ROUTE, Gate, Log, app_of, gate, get, post
+from tests.proxy.played import Call
+from tests.proxy.played import Client as Played
+from tests.proxy.played import Upstream as FakeUpstream
+from tests.proxy.test_inbound import scope_of
 from tests.wire.scripted import OK, Peer, Script, answers, says, until, upstream
 from tests.wire.wired import parse
 
@@ -659,3 +663,15 @@ async def test_a_write_is_told_of_before_its_answer_has_come_to_an_end() -> None
     async with gate(script, written=lambda scope, route: written.append(route.name)) as gateway:
         await gateway.ask(post(b"Content-Length: 0"))
     assert seen == [1]
+
+
+async def test_a_request_that_can_not_be_passed_on_is_refused_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    """Our own server refuses it sooner; others may let a name pass that is none."""
+    caplog.set_level(logging.DEBUG)
+    stats, log, client = Stats(), Log(), Played(b"")
+    proxy = Proxy({"shop": FakeUpstream(Call())}, stats, log, time.monotonic)
+    await proxy.forward(scope_of((b"a b", b""), method="GET"), client.receive, client.send, ROUTE)
+    assert client.sent[0]["status"] == 400
+    assert dict(stats.refused) == {"bad_header": 1}
+    assert "refused with 400: bad_header: " in caplog.text
+    assert [line[2] for line in log.lines] == [400]

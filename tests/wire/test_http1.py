@@ -621,6 +621,7 @@ async def test_a_client_that_stops_reading() -> None:
     assert not client.line.aborted
     await client.visits(1)
     assert client.line.aborted
+    assert client.listener.stats.refused == {"stalled": 1}
     client.clean()
 
 
