@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import cast
 from urllib.parse import quote
 
@@ -101,7 +102,9 @@ class Application:
         self._asked: list[HttpUpstream] = []
         context = Context(clock=clock, codecs=codecs, upstreams=self._upstreams, upstream_at=self._upstream_at)
         sources = {
-            route.name: cast("AnySource", make("sources", route.live.source, context))
+            route.name: cast(
+                "AnySource", make("sources", route.live.source, replace(context, told=settings.told(route)))
+            )
             for route in settings.routes
             if route.live is not None
         }

@@ -50,7 +50,7 @@ def explained(settings: Gateway, asked: Asked, source: AnySource | None) -> Iter
         yield "always", "polled from start-up on, followed or not"
     deciding = [
         *_headers_that_decide(request, source, host=settings.upstreams[route.upstream].host_header == "preserve"),
-        *_told_that_decides(settings, asked, source),
+        *_told_that_decides(asked, source),
         *_claims_that_decide(request, source),
     ]
     yield "shared by", f"all clients of this URL with the same {', '.join(deciding)}" if deciding else "everyone"
@@ -75,15 +75,14 @@ def _headers_that_decide(request: Request, source: AnySource, *, host: bool) -> 
             yield f"{name.decode('latin-1')} header"
 
 
-def _told_that_decides(settings: Gateway, asked: Asked, source: AnySource) -> Iterator[str]:
+def _told_that_decides(asked: Asked, source: AnySource) -> Iterator[str]:
     """The headers that tell the backend who a client is."""
-    names = {name.lower() for keeper in asked.route.auth for name, _ in settings.auth[keeper].headers}
     identity = asked.request.identity or Identity(subject="")
     request = replace(asked.request, identity=identity)
-    for name in sorted(names):
-        other = replace(identity, headers=(*identity.headers, (name.encode(), b"~")))
+    for name in sorted(asked.told):
+        other = replace(identity, headers=(*identity.headers, (name, b"~")))
         if _decides(request, source, lambda it, other=other: replace(it, identity=other)):  # type: ignore[misc]
-            yield f"{name} header of auth"
+            yield f"{name.decode()} header of auth"
 
 
 def _claims_that_decide(request: Request, source: AnySource) -> Iterator[str]:

@@ -48,6 +48,7 @@ class Asked:
 
     route: Route
     request: Request
+    told: frozenset[bytes] = frozenset()
 
     @property
     def live(self) -> LiveSettings:
@@ -78,7 +79,7 @@ def ask(settings: Gateway, url: str, headers: tuple[Header, ...] = (), identity:
         options=options,
         identity=identity,
     )
-    return Asked(route=match.route, request=request)
+    return Asked(route=match.route, request=request, told=settings.told(match.route))
 
 
 class Nowhere:
@@ -96,7 +97,7 @@ def source_of(
 ) -> AnySource:
     """The source of a live route, with its options; `at` makes the upstreams of its own URLs."""
     codecs = cast("dict[str, Codec]", make_all("codecs", Context(clock=clock)))
-    context = Context(clock=clock, codecs=codecs, upstreams=upstreams, upstream_at=at)
+    context = Context(clock=clock, codecs=codecs, upstreams=upstreams, upstream_at=at, told=asked.told)
     return cast("AnySource", make("sources", asked.live.source, context))
 
 

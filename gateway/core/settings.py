@@ -281,3 +281,7 @@ class Gateway:
     access_log: str = "stdout"
     tests: tuple[Recorded, ...] = ()
     hash: str = ""
+
+    def told(self, route: Route) -> frozenset[bytes]:
+        """The headers, in lower case, that tell the backend who a client of this route is."""
+        return frozenset(name.lower().encode() for keeper in route.auth for name, _ in self.auth[keeper].headers)

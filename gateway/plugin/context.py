@@ -34,10 +34,12 @@ class Context:
     """The gateway's side of the seam.
 
     `upstreams` are the configuration's, by name. `upstream_at` makes one for a URL of the plugin's own configuration
-    (scheme, host and port; targets are asked of it with `fetch`): the gateway closes it when it ends.
+    (scheme, host and port; targets are asked of it with `fetch`): the gateway closes it when it ends. `told` are the
+    headers, in lower case, that tell the backend who a client of a source's route is (`Identity.headers`).
     """
 
     clock: Clock
     codecs: Mapping[str, Codec] = field(default_factory=dict)
     upstreams: Mapping[str, Upstream] = field(default_factory=dict)
     upstream_at: Callable[[str], Upstream] = field(default=_none)
+    told: frozenset[bytes] = frozenset()

@@ -20,7 +20,7 @@ CONFIG = """\
 upstreams:
   shop: {{url: "{url}"}}
 auth:
-  users: {{api_key: {{keys_file: "{keys}"}}}}
+  users: {{api_key: {{keys_file: "{keys}"}}, headers: {{X-User: "${{claims.user}}"}}}}
 routes:
   - path: /api/shirts
     upstream: shop
@@ -109,7 +109,9 @@ def shop(backend: Backend) -> Backend:
 
 def start(gateway: Serve, backend: Backend, tmp_path: Path) -> Gateway:
     keys = tmp_path / "keys"
-    lines = [f'{user} key-of-{user}-0123456789 {{"tenant": "{tenant}"}}' for user, tenant in USERS.items()]
+    lines = [
+        f'{user} key-of-{user}-0123456789 {{"tenant": "{tenant}", "user": "{user}"}}' for user, tenant in USERS.items()
+    ]
     keys.write_text("\n".join(lines) + "\n")
     return gateway(CONFIG.format(url=backend.url, keys=keys))
 
@@ -144,7 +146,7 @@ async def test_those_of_one_tenant_share_one_poll_over_streams_and_sessions(
         await watcher.stop()
 
 
-@pytest.mark.parametrize("mark", ["Cache-Control: private", "Vary: Authorization"])
+@pytest.mark.parametrize("mark", ["Cache-Control: private", "Vary: Authorization", "Vary: x-USER"])
 async def test_a_mistake_shows_nobody_what_is_anothers(
     gateway: Serve, shop: Backend, tmp_path: Path, mark: str
 ) -> None:

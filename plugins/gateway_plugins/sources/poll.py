@@ -62,11 +62,13 @@ class PollSource:
             format=fmt,
             pages=options.pages,
             since=options.since,
-            shared=Shared(options.share_by, self._forwarded, self._part) if not options.share_private else None,
+            shared=Shared(options.share_by, self._forwarded | context.told, self._part)
+            if not options.share_private
+            else None,
             max_body=options.max_body,
             conditional=options.conditional,
             deadline=partial(asyncio.timeout, options.timeout),
-            own=not self._forwarded,
+            own=not self._forwarded and not context.told,
             method=options.request.method,
             body=options.request.payload,
             tokens=Tokens(oauth2, context) if oauth2 is not None else None,

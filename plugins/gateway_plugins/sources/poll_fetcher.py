@@ -54,11 +54,11 @@ class Tools:
 class Shared(NamedTuple):
     """Clients with different credentials share, by claims: `part` ends that for the route.
 
-    `forwarded` are the headers in which they may differ.
+    `differing` are the headers in which they may differ.
     """
 
     by: list[str]
-    forwarded: frozenset[bytes]
+    differing: frozenset[bytes]
     part: Callable[[], None]
 
 
@@ -99,7 +99,7 @@ class Fetcher:
 
     def _check(self, answer: Answer, shared: Shared) -> None:
         """Raise Unshared for a good answer that says it is not for everyone who shares it."""
-        why = unshared(answer.headers, shared.forwarded) if answer.status in (200, 206, 304) else ""
+        why = unshared(answer.headers, shared.differing) if answer.status in (200, 206, 304) else ""
         if why:
             shared.part()
             raise Unshared(

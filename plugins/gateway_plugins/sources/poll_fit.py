@@ -65,6 +65,11 @@ def _pace(options: PollOptions) -> Iterator[tuple[str, str]]:
     if _given(options, "max_backoff") and options.max_backoff < base:
         yield "max_backoff", f"no pause is shorter than the interval ({format_duration(base)}): give more, or remove it"
     conditional = options.conditional
+    if conditional.etag and _given(conditional, "ttl") and conditional.ttl <= base:
+        yield (
+            "conditional.ttl",
+            f"each poll would ask for the whole: give more than the interval ({format_duration(base)})",
+        )
     for key in ("max_304", "ttl"):
         if not conditional.etag and _given(conditional, key):
             yield f"conditional.{key}", f"with etag: false there is no 304: remove {key}"

@@ -40,7 +40,7 @@ TENANT = {"share_by": ["claims.tenant", "claims.org.id"]}
 
 
 def source(options: dict[str, object], clock: object = None) -> PollSource:
-    context = Context(clock=clock)  # type: ignore[arg-type]
+    context = Context(clock=clock, told=frozenset({b"x-user"}))  # type: ignore[arg-type]
     context = replace(context, codecs={"json": json_plugin.make(JsonOptions(), context)})
     made = plugin.make(PollOptions.model_validate(options), context)
     assert isinstance(made, PollSource)
@@ -182,6 +182,7 @@ def on_stage(scene: Scene, marks: tuple[tuple[bytes, bytes], ...], **options: ob
         ((b"Cache-Control", b"no-store"),),
         ((b"Vary", b"Accept, Authorization"),),
         ((b"Vary", b"*"),),
+        ((b"Vary", b"X-User"),),
     ],
 )
 async def test_private_answers_end_the_sharing_before_anyone_sees_them(
