@@ -71,7 +71,20 @@ async def poll_once(
     say(f"# {_summary(log.document) if log.has_state else 'no document'}; what a client is told:")
     for event in events or [{"type": "nothing", "data": None}]:
         say(json.dumps(event, ensure_ascii=False))
-    return log.document
+    document = log.document
+    alone = await rehearsal.look_alone()
+    if alone is not None:
+        say(f"# by its own URL it is {_otherwise(alone)}")
+        for event in alone:
+            say(json.dumps(event, ensure_ascii=False))
+    return document
+
+
+def _otherwise(alone: list[dict[str, Json]]) -> str:
+    """How what a resource's own URL answers compares with what a list holds of it."""
+    if not alone:
+        return "the same document"
+    return "not the same: after a write a client would be told this; see batch.document"
 
 
 def _summary(document: Json) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
@@ -114,7 +114,7 @@ class Rehearsal:
         if not isinstance(source, WatchingSource):
             raise ValueError(f"the source {asked.live.source.name} cannot be asked for one look")
         settings = asked.live
-        stats = RouteStats()
+        self._stats = stats = RouteStats()
         self.channel = Channel("rehearsal", asked.route.name, settings, stats, clock)
         self._broker = _Loopback(self.channel)
         self._mode: Mode = mode_of(asked.request, settings)
@@ -133,8 +133,19 @@ class Rehearsal:
 
     async def look(self) -> list[dict[str, Json]]:
         """Look once; what the subscriber is told, without ids."""
+        return await self._told(self._plan.look)
+
+    async def look_alone(self) -> list[dict[str, Json]] | None:
+        """Look at what was looked at with others by its own URL, too; None where there is nothing to compare."""
+        if self._plan.alone is None or not self.channel.log.has_state:
+            return None
+        failures = self._stats.polls["error"]
+        events = await self._told(self._plan.alone)
+        return events if self._stats.polls["error"] == failures else None
+
+    async def _told(self, look: Callable[[], Awaitable[object]]) -> list[dict[str, Json]]:
         try:
-            await self._plan.look()
+            await look()
         except Refused as refused:
             return [{"type": "refused", "data": {"status": refused.status}}]
         if self.channel.ready.is_set():
@@ -166,15 +177,20 @@ class _Planned:
 
 
 class _Plan:
-    """What the runtime's schedule is otherwise: the watch of the channel, and those that it has others for."""
+    """What the runtime's schedule is otherwise: the watch of the channel, and those that look at it with others.
+
+    `alone` is a look at the channel by itself, as long as there was none.
+    """
 
     def __init__(self) -> None:
         self._planned: list[_Planned] = []
+        self.alone: Callable[[], Awaitable[object]] | None = None
 
     def start(self, watch: Watch) -> None:
         joins = isinstance(watch, JoiningWatch)
         own = self._add(watch, regular=not joins)
         if isinstance(watch, JoiningWatch):
+            self.alone = watch.look
             watch.join(own, lambda watch, after: self._add(watch, regular=True))
 
     async def look(self) -> None:
@@ -183,6 +199,8 @@ class _Plan:
         while due:
             for planned in due:
                 planned.asked = False
+                if planned.watch.look == self.alone:
+                    self.alone = None
                 again = await planned.watch.look()
                 planned.regular = not again.asked
             self._planned = [it for it in self._planned if not it.over]

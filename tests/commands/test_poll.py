@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.commands.poll import ShownUpstream, poll_once
+from gateway.commands.recorded import StillClock
 from gateway.commands.rehearsal import ask
 from gateway.core.asgi import Headers
 from gateway.core.event import Json
@@ -38,6 +39,39 @@ async def test_everything_is_shown_but_credentials(tmp_path: Path) -> None:
     assert "# the next poll is conditional, by etag" in lines
     assert json.loads(lines[-1]) == {"type": "snapshot", "data": [{"id": 1}]}
     assert document == [{"id": 1}]
+
+
+BATCH = """\
+upstreams: {shop: {url: "http://127.0.0.1:9000/v1"}}
+routes: [{path: "/api/shirts/{id}", upstream: shop, live: {poll: {batch: {param: ids}}}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("own", "said"), [({"id": 7}, "the same document"), ({"data": {"id": 7}}, "not the same: after a write")]
+)
+async def test_what_a_list_holds_is_compared_with_what_its_own_url_answers(
+    tmp_path: Path, own: Json, said: str
+) -> None:
+    upstream, lines = Played(json_answer([{"id": 7}]), json_answer(own)), list[str]()
+    config = settings(tmp_path, BATCH)
+    shown = ShownUpstream(upstream, config.upstreams["shop"], lines.append)
+    document = await poll_once(ask(config, "/api/shirts/7"), shown, StillClock(), lines.append)
+    assert document == {"id": 7}
+    assert [target for target, _ in upstream.asked] == [b"/api/shirts?ids=7", b"/api/shirts/7"]
+    number = next(number for number, line in enumerate(lines) if line.startswith("# by its own URL"))
+    assert said in lines[number]
+    assert [json.loads(line)["type"] for line in lines[number + 1 :]] == (["snapshot"] if "not" in said else [])
+
+
+@pytest.mark.parametrize("answers", [[json_answer(None, 503)], [json_answer([{"id": 7}]), json_answer(None, 503)]])
+async def test_what_is_not_answered_is_not_compared(tmp_path: Path, answers: list[Answer]) -> None:
+    lines: list[str] = []
+    config = settings(tmp_path, BATCH)
+    shown = ShownUpstream(Played(*answers), config.upstreams["shop"], lines.append)
+    await poll_once(ask(config, "/api/shirts/7"), shown, StillClock(), lines.append)
+    assert not any(line.startswith("# by its own URL") for line in lines)
+    assert any(line.startswith("< 503") for line in lines)
 
 
 async def test_events_since_a_document(tmp_path: Path) -> None:
