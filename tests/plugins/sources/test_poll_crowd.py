@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
+
+import pytest
 
 from gateway.core.event import Json
 from gateway.plugin import Headers
 from gateway.testing.source import turn
-from tests.plugins.sources.together import together, told
+from tests.plugins.sources.together import Followed, ids_of, together, told
 
 TENANT: dict[str, Json] = {"tenant": 1}
 
@@ -29,6 +32,41 @@ async def test_two_clients_ids_are_never_in_one_request() -> None:
         }
         assert asked == {(b"a", (b"1", b"3")), (b"b", (b"2",)), (b"", (b"1",))}
         assert scene.crowds == 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_nobody_is_asked_for_or_shown_what_only_another_follows(seed: int) -> None:
+    """Clients that follow each other's orders at random, at a backend that shows each its own."""
+    chance = random.Random(seed)
+    async with together(interval="10s", batch={"param": "ids", "max": 4}) as scene:
+        backend = scene.backend
+        owners = {str(number): chance.choice("abc") for number in range(20)}
+        for one, owner in owners.items():
+            backend.orders[one] = {"id": int(one), "v": 0, "owner": owner}
+
+        def own(ids: list[str]) -> list[Json]:
+            token = dict(backend.asked[-1][2])[b"authorization"].decode()
+            return [backend.orders[one] for one in ids if owners[one] == token]
+
+        backend.many = lambda ids: told(200, own(ids))
+        backend.one = lambda one: told(200, own([one])[0]) if own([one]) else told(403)
+        followed: list[tuple[str, str, Followed]] = []
+        for version in range(60):
+            token, one = chance.choice("abc"), str(chance.randrange(20))
+            followed.append((token, one, scene.follow(one, token=token)))
+            changed = str(chance.randrange(20))
+            backend.orders[changed] = {"id": int(changed), "v": version, "owner": owners[changed]}
+            scene.channels.refresh("orders", f"/api/orders/{changed}".encode())
+            await scene.pass_time(chance.choice([0, 0.5, 5]))
+        await scene.pass_time(20)
+        for token, one, it in followed:
+            assert (it.refused, it.document) in [(403, None), (None, backend.orders[one])]
+            assert (it.refused is None) == (owners[one] == token)
+        asked_by = {token: {one for by, one, _ in followed if by == token} for token in "abc"}
+        for _, target, headers in backend.asked:
+            path, _, query = target.decode().partition("?")
+            wanted = ids_of(query) or [path.rpartition("/")[2]]
+            assert set(wanted) <= asked_by[dict(headers)[b"authorization"].decode()]
 
 
 async def test_the_same_ids_with_other_queries_are_other_requests() -> None:
