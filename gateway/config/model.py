@@ -127,7 +127,9 @@ class Limits(Section):
     channels_per_route: Count = 10_000
     """of them, on one route"""
     channels_per_client: Count = 1_000
-    """of them, followed with one identity or one set of credentials; clients without any are not told apart"""
+    """of them, followed with one identity or one set of credentials"""
+    channels_per_ip: Count = 2_000
+    """of them, followed from one address by clients that no authenticator knows; a /64 of IPv6 is one"""
     message_channels: Count = 10_000
     """channels of messages at once, followed or kept"""
     message_bytes: Memory = 256 * 1024 * 1024

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ipaddress import IPv6Address
 
+from gateway.core.asgi import Scope
 from gateway.core.trust import Trusted
 
 
@@ -39,6 +40,17 @@ class Crowd:
             self._counts[key] = left
         else:
             self._counts.pop(key, None)
+
+
+def address_of(scope: Scope) -> str:
+    """Who asks, as `client_of` has it; empty where nobody can tell, as on a Unix socket."""
+    client = scope.get("client")
+    if client is None or client[1] is None:
+        return ""
+    try:
+        return client_of(client[0])
+    except ValueError:  # other servers may put names there
+        return str(client[0])
 
 
 def client_of(address: str) -> str:

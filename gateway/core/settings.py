@@ -76,6 +76,7 @@ class Limits:
     channels: int = 10_000
     channels_per_route: int = 10_000
     channels_per_client: int = 1_000
+    channels_per_ip: int = 2_000
     message_channels: int = 10_000
     message_bytes: int = 256 * 1024 * 1024
 

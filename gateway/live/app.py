@@ -14,6 +14,7 @@ from gateway.core.access import AccessLog
 from gateway.core.asgi import Receive, Scope, Send
 from gateway.core.codes import EXPIRED, INTERNAL, RESTART, Disconnect
 from gateway.core.cors import SHARING
+from gateway.core.crowd import address_of
 from gateway.core.expiry import Expiries
 from gateway.core.http import Request
 from gateway.core.settings import Limits
@@ -124,7 +125,7 @@ class Live:
             extra=scope.get(SHARING, []),
         )
         self._count += 1
-        channel = self._channels.get(live, request, lending=True)
+        channel = self._channels.get(live, request, lending=True, address=address_of(scope))
         stream = StreamConnection(self._count, asked.transport, channel, receive, opening)
         stream.voice = self._channels.lend(live, request, channel, stream.disconnect)
         stream.channel.ends.add(stream.disconnect)

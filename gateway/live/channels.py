@@ -53,7 +53,7 @@ class _Running:
 
     channel: Channel
     place: tuple[str, str]
-    who: bytes
+    who: tuple[bytes, bytes]
     stop: Callable[[], object]
     outlet: Outlet
     looking: Looking | None
@@ -73,15 +73,16 @@ class Channels:
         self._looks = Looks(clock, supervisor)
         self._running: dict[str, _Running] = {}
         self._places: dict[tuple[str, str], set[_Running]] = {}  # by route and path
-        self._followed = Counter[bytes]()  # channels by who follows them
+        self._followed = Counter[bytes]()  # channels by who was the first to follow them
 
     def __len__(self) -> int:
         return len(self._running)
 
-    def get(self, live: LiveRoute, request: Request, *, lending: bool = False) -> Channel:
+    def get(self, live: LiveRoute, request: Request, *, lending: bool = False, address: str = "") -> Channel:
         """The channel for this request, started if need be; raises ClientError 429 when there are too many.
 
-        Each call must be matched by one of `release`. `lending` promises to `lend` at once, and shares more.
+        Each call must be matched by one of `release`. `lending` promises to `lend` at once, and shares more. `address`
+        is the client's: whom no authenticator knows may invent credentials, but not that.
         """
         share = live.source.share(request)
         if share.alone is not None and not lending:
@@ -91,10 +92,11 @@ class Channels:
         name = f"{live.route.name} {at.decode('latin-1')}{request.target.decode('latin-1')} {share.key.hex()}"
         running = self._running.get(name)
         if running is None:
-            self._make_room(live, share)
+            who = share.who, b"" if request.identity is not None or not address else b"\0" + address.encode()
+            self._make_room(live, who)
             fixed = [] if host is None else [(b"host", at)]
             share = replace(share, headers=fixed if share.alone is not None else fixed + share.headers)
-            running = self._running[name] = self._start(name, live, request, share)
+            running = self._running[name] = self._start(name, live, request, share, who)
         elif live.settings.max_age is not None:
             self._confirm(running, live.settings.max_age)
         running.idle_since = None
@@ -180,7 +182,7 @@ class Channels:
         for running in tuple(self._running.values()):
             running.channel.end(disconnect)
 
-    def _start(self, name: str, live: LiveRoute, request: Request, share: Share) -> _Running:
+    def _start(self, name: str, live: LiveRoute, request: Request, share: Share, who: tuple[bytes, bytes]) -> _Running:
         stats = self._stats.routes[live.route.name]
         stats.channels += 1
         channel = Channel(name, live.route.name, live.settings, stats, self._clock)
@@ -197,15 +199,16 @@ class Channels:
             params=request.params,
             key=share.key,
         )
-        running = self._fill(live, followed, publisher, share.who)
-        self._followed[share.who] += 1
+        running = self._fill(live, followed, publisher, who)
+        self._followed.update(who)
         running.next_heartbeat = self._clock.monotonic() + live.settings.heartbeat
         self._places.setdefault(running.place, set()).add(running)
         return running
 
-    def _make_room(self, live: LiveRoute, share: Share) -> None:
+    def _make_room(self, live: LiveRoute, who: tuple[bytes, bytes]) -> None:
         """Raise ClientError 429 where there are as many channels as there may be."""
-        limits, theirs = self._limits, self._followed[share.who] if share.who else 0
+        limits = self._limits
+        theirs, from_there = (self._followed[one] if one else 0 for one in who)
         here = self._stats.routes[live.route.name].channels
         if len(self._running) >= limits.channels:
             detail = f"the gateway already follows {limits.channels} resources, its limit; try again later"
@@ -213,11 +216,13 @@ class Channels:
             detail = f"the gateway already follows {here} resources of this route, its limit; try again later"
         elif theirs >= limits.channels_per_client:
             detail = f"you already follow {theirs} resources, the limit for one client"
+        elif from_there >= limits.channels_per_ip:
+            detail = f"{from_there} resources are already followed from your address, its limit; try again later"
         else:
             return
         raise ClientError(429, "too_many_channels", detail).with_headers((b"retry-after", b"30"))
 
-    def _fill(self, live: LiveRoute, target: Target, publisher: ChannelPublisher, who: bytes) -> _Running:
+    def _fill(self, live: LiveRoute, target: Target, publisher: ChannelPublisher, who: tuple[bytes, bytes]) -> _Running:
         channel = publisher.channel
         place = live.route.name, _path(target.target)
         source = live.source
@@ -243,9 +248,10 @@ class Channels:
             there.discard(running)
             if not there:
                 del self._places[running.place]
-            self._followed[running.who] -= 1
-            if not self._followed[running.who]:
-                del self._followed[running.who]
+            self._followed.subtract(running.who)
+            for one in running.who:
+                if not self._followed[one]:
+                    del self._followed[one]
             running.stop()
             running.outlet.close()
             self._broker.detach(name)

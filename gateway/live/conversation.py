@@ -17,6 +17,7 @@ from msgspec import UNSET
 
 from gateway.core.asgi import Framing, Headers, Receive, Scope, Send, Writer
 from gateway.core.codes import EXPIRED, Disconnect
+from gateway.core.crowd import address_of
 from gateway.core.event import Json
 from gateway.core.formats import Format, Misread, Unintelligible
 from gateway.core.http import Request
@@ -236,7 +237,7 @@ class Conversation:
 
     def _join(self, follower: Follower, live: LiveRoute, request: Request, identity: Identity | None) -> None:
         channels, request = self._house.channels, replace(request, identity=identity)
-        channel = channels.get(live, request, lending=True)
+        channel = channels.get(live, request, lending=True, address=address_of(self._caller.scope))
         voice = channels.lend(live, request, channel, follower.end)
         follower.join(channel, partial(channels.release, voice=voice))
         if identity is not None and identity is not self._caller.identity and identity.expires is not None:

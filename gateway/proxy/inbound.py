@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from gateway.core.crowd import client_of
+from gateway.core.crowd import address_of
 from gateway.core.forwarded import forwarded_headers
 from gateway.core.headers import one_cookie, request_headers, response_headers, trailer_headers
 from gateway.core.http import IDENTITY
@@ -52,8 +52,7 @@ class Inbound:
     @property
     def client(self) -> str:
         """Who this is to others who wait for an upstream."""
-        client = self._scope.get("client")
-        return client_of(client[0]) if client is not None and client[1] is not None else ""
+        return address_of(self._scope)
 
     @property
     def small(self) -> bool:

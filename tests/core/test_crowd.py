@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.crowd import Crowd, client_of
+from gateway.core.asgi import Scope
+from gateway.core.crowd import Crowd, address_of, client_of
 from gateway.core.trust import Trusted
 
 
@@ -47,3 +48,18 @@ def test_nobody_is_remembered_who_has_left(addresses: list[str]) -> None:
     assert len(crowd) == 0
     crowd.leave("192.0.2.1")
     assert len(crowd) == 0
+
+
+@pytest.mark.parametrize(
+    ("scope", "address"),
+    [
+        ({"client": ("192.0.2.1", 5)}, "192.0.2.1"),
+        ({"client": ("2001:db8::5", 0)}, "2001:db8::"),
+        ({"client": ("host:name", 5)}, "host:name"),
+        ({"client": ("", None)}, ""),
+        ({"client": None}, ""),
+        ({}, ""),
+    ],
+)
+def test_who_asks(scope: Scope, address: str) -> None:
+    assert address_of(scope) == address

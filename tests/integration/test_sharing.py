@@ -132,6 +132,28 @@ async def test_the_query_is_part_of_the_channel_and_live_parameters_are_not(gate
     assert {poll.target for poll in backend.polls()} == {"/api/shirts", "/api/shirts?size=M"}
 
 
+async def test_inventing_queries_and_credentials_has_an_end(gateway: Serve, backend: Backend) -> None:
+    session = "routes:\n  - path: /live\n    session: {subscribe: ['/**']}\n"
+    running = gateway("limits: {channels_per_ip: 3}\n" + CONFIG.format(url=backend.url).replace("routes:\n", session))
+    async with AsyncExitStack() as stack:
+        for number in range(3):
+            stream = await stack.enter_async_context(
+                websockets_json(f"{running.url}/api/shirts?n={number}", None, {"Cookie": f"c={number}"})
+            )
+            await heard(stream, "snapshot")
+        async with aiohttp.ClientSession() as client:
+            async with client.get(
+                f"{running.url}/api/shirts?n=3", headers={"Accept": "text/event-stream", "Cookie": "c=3"}
+            ) as answer:
+                assert answer.status == 429
+                assert (await answer.json())["code"] == "too_many_channels"
+            async with client.ws_connect(f"{running.ws}/live") as conversation:
+                await conversation.send_json({"op": "subscribe", "id": 1, "channel": "/api/shirts?n=4"})
+                said = [await conversation.receive_json() for _ in range(2)]
+                assert (said[1]["error"]["code"], said[1]["error"]["status"]) == ("too_many_channels", 429)
+    assert {poll.target for poll in backend.polls()} == {f"/api/shirts?n={number}" for number in range(3)}
+
+
 async def test_a_token_that_the_backend_refuses_is_refused_before_the_upgrade(gateway: Serve, backend: Backend) -> None:
     running = gateway(CONFIG.format(url=backend.url))
     async with aiohttp.ClientSession(headers={"Authorization": "Bearer wrong"}) as session:

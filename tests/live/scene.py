@@ -114,6 +114,7 @@ class Scene:
         self.access = Log()
         self.refused: list[ClientError] = []
         self.clients: list[Client] = []
+        self.address = ""  # of those who come from now on
         settings = LiveSettings(
             source=PluginUse(name="scripted", options=None),
             items=Items(),
@@ -159,6 +160,7 @@ class Scene:
             "headers": [(b"accept", accept.encode()), (b"authorization", token.encode())],
             "writer": client.writer,
             IDENTITY: identity,
+            "client": (self.address, 1) if self.address else None,
         }
         asked = self.live.asked(scope, {})
         assert asked is not None

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.core.identity import Identity
 from gateway.core.settings import Polls
 from gateway.errors import ClientError
 from gateway.live.channels import LiveRoute
@@ -262,6 +263,25 @@ async def test_clients_that_cannot_be_told_apart_are_not_counted_together(scene:
         await scene.open(query=query)
     with pytest.raises(ClientError, match="the gateway already follows 3"):
         await scene.open(query="a=4")
+
+
+async def test_an_address_has_its_share_whatever_credentials_are_invented(scene: Scene, source: LookingSource) -> None:
+    limits = scene.live._channels._limits
+    scene.live._channels._limits = replace(limits, channels=99, channels_per_route=99, channels_per_ip=2)
+    scene.address = "2001:db8::1"
+    await scene.open(token="a")
+    scene.address = "2001:db8::2"
+    await scene.open(token="b")
+    with pytest.raises(ClientError, match="2 resources are already followed from your address") as caught:
+        await scene.open(token="c")
+    assert (caught.value.status, caught.value.code) == (429, "too_many_channels")
+    await scene.open(token="a")
+    await scene.open(token="d", identity=Identity(subject="ada"))
+    await source.watches[0].fail(Refused(404))
+    await scene.open(token="e")
+    scene.address = "192.0.2.1"
+    await scene.open(token="f")
+    assert len(source.watches) == 5
 
 
 async def test_a_route_has_its_share(scene: Scene, source: LookingSource) -> None:
