@@ -66,6 +66,16 @@ class Writer(Protocol):
         """WebSocket: send a close frame with code and reason. HTTP: end the response."""
 
 
+class Hearing(Protocol):
+    """What `tidegate.wire` also is for a WebSocket under `tidegate serve`: messages without a turn of the loop.
+
+    Once it is set, `hear` is given a message that comes alone while the application waits in `receive`; where it
+    returns False, `receive` brings the message after all. It must not raise.
+    """
+
+    hear: Callable[[str | bytes], bool] | None
+
+
 class Far(Protocol):
     """An upgraded connection to an upstream, and the headers of its 101; to be spliced or closed."""
 

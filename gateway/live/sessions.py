@@ -7,13 +7,15 @@ client doesn't: a busy session costs the others a moment, a slow one nothing.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import cast
 from weakref import WeakKeyDictionary
 
 from gateway.core.access import StreamEnd
-from gateway.core.asgi import Receive, Scope, Send
+from gateway.core.asgi import Hearing, Receive, Scope, Send
 from gateway.core.channel_names import allows, allows_messages
 from gateway.core.codes import INTERNAL, NORMAL, RESTART
 from gateway.core.event import Json
@@ -36,6 +38,8 @@ from gateway.live.messages import Messages
 from gateway.live.negotiate import check_origin, request_of
 from gateway.live.supervisor import Supervisor
 from gateway.plugin import Codec, Encoding
+
+_log = logging.getLogger("tidegate.live")
 
 # Messages of one session between two turns of the loop: at 30 to 50 µs each, others wait about half a millisecond.
 BURST = 16
@@ -111,6 +115,8 @@ class Sessions:
         pumping = self._pumps.start(pump(), "session pump") if pump is not None else None
         stats = self._opened(conversation, scope, route)
         del scope, send  # it may last for days, and must not hold on to its handshake
+        if hasattr(conversation.writer, "hear"):
+            cast("Hearing", conversation.writer).hear = _at_once(conversation)
         try:
             await _listen(conversation, receive)
             if pumping is not None:
@@ -232,6 +238,22 @@ def _caller(scope: Scope, route: Route, session: str) -> Caller:
         kept[IDENTITY] = scope[IDENTITY]
     headers = carried(without_own(scope["headers"]))
     return Caller(route=route, identity=scope.get(IDENTITY), scope=kept, host=header(headers, b"host"), headers=headers)
+
+
+def _at_once(conversation: Conversation) -> Callable[[str | bytes], bool]:
+    """Hears a message before `receive` brings it; not while the client does not read what it is answered."""
+
+    def hear(data: str | bytes) -> bool:
+        if not conversation.flow.open:
+            return False
+        try:
+            conversation.hear(data)
+        except Exception:
+            _log.exception("a session failed")
+            conversation.disconnect(INTERNAL)
+        return True
+
+    return hear
 
 
 async def _listen(conversation: Conversation, receive: Receive) -> None:

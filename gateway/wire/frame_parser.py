@@ -101,6 +101,11 @@ class FrameParser:
         """What was fed and not yet asked for."""
         return bytes(self._data[self._at :])
 
+    @property
+    def more(self) -> bool:
+        """Whether something was fed and not yet asked for."""
+        return self._at < len(self._data)
+
     def next(self) -> Event | None:
         """The next event, None when more bytes are needed; raises FrameError."""
         data, at = self._data, self._at

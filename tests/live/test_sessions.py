@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import msgpack
 import pytest
@@ -105,6 +106,29 @@ async def test_a_client_that_does_not_read_is_not_read_from(talk: Talk) -> None:
         client.heard()
         await turn()
     assert client.inbox.qsize() == 0
+
+
+class Wire(ManualWriter):
+    """A writer that can give messages at once."""
+
+    hear: Callable[[str | bytes], bool] | None = None
+
+
+async def test_messages_are_heard_before_receive_brings_them(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    wire = Wire(high=100)
+    client = await talk.open(writer=wire)
+    client.writer = wire
+    client.heard()
+    assert wire.hear is not None
+    assert wire.hear('{"op":"ping","id":1}')
+    await turn()
+    assert client.heard() == [{"op": "pong", "id": 1}]
+    wire.write(b" " * 200)
+    assert not wire.hear('{"op":"ping"}'), "the client reads nothing"
+    wire.take()
+    monkeypatch.setattr("gateway.live.conversation.Conversation.hear", None)
+    assert wire.hear('{"op":"ping"}')
+    assert wire.closed == (1011, "internal error")
 
 
 async def test_what_a_bug_does_to_a_session(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:

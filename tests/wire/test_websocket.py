@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import pytest
@@ -229,6 +230,39 @@ async def test_receive_waits() -> None:
     await client.send(text("a"))
     assert (await client.receive())["text"] == "a"
     await client.ends()
+
+
+async def test_a_message_that_comes_alone_is_heard_at_once() -> None:
+    client = await Socket().opens()
+    heard: list[str | bytes] = []
+    takes = True
+
+    def hear(payload: str | bytes) -> bool:
+        heard.append(payload)
+        return takes
+
+    client.socket.hear = hear
+    await client.send(text("nobody waits yet"))
+    assert (await client.receive())["text"] == "nobody waits yet"
+    waiting = asyncio.get_running_loop().create_task(client.receive())
+    await settle()
+    await client.send(text("alone"))
+    assert heard == ["alone"]
+    assert not waiting.done()
+    takes = False
+    await client.send(text("not now"))
+    assert heard == ["alone", "not now"]
+    assert (await waiting)["text"] == "not now"
+    takes, waiting = True, asyncio.get_running_loop().create_task(client.receive())
+    await settle()
+    await client.send(text("one") + text("two"))
+    assert (await waiting)["text"] == "one"
+    assert (await client.receive())["text"] == "two"
+    assert heard == ["alone", "not now"], "those that come together are for `receive`, in their order"
+    waiting = asyncio.get_running_loop().create_task(client.receive())
+    await client.send(close(1000))
+    assert (await waiting)["type"] == "websocket.disconnect"
+    assert client.socket.hear is None
 
 
 async def test_reading_stops_while_the_application_is_slow() -> None:
