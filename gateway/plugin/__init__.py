@@ -33,6 +33,7 @@ from gateway.plugin.options import (
     UpstreamName,
     format_duration,
 )
+from gateway.plugin.outside import origin_and_target, outside_url
 from gateway.plugin.registry import (
     AuthenticatorPlugin,
     BrokerPlugin,
@@ -135,6 +136,8 @@ __all__ = [
     "cookie_value",
     "format_duration",
     "jittered",
+    "origin_and_target",
+    "outside_url",
     "parse_retry_after",
     "rest",
     "too_deep",

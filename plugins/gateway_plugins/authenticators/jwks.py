@@ -11,13 +11,11 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
-from ipaddress import ip_address
 from typing import TypeAlias, cast
-from urllib.parse import urlsplit
 
 import jwt
 
-from gateway.plugin import Context, Json, UpstreamError
+from gateway.plugin import Context, Json, UpstreamError, origin_and_target, outside_url
 from gateway_plugins.authenticators.jwt_keys import Found, Key, suited
 
 Named: TypeAlias = "tuple[str | None, Key, list[str]]"
@@ -34,33 +32,19 @@ _STALE = 3 * 86400.0
 
 def check_url(url: str) -> str:
     """The URL, if keys may be fetched from there; raises ValueError."""
-    parts = urlsplit(url)
-    try:
-        parts.port  # noqa: B018 - it is read to see that it can be
-    except ValueError:
-        raise ValueError("not a URL: its port is no port") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.fragment:
-        raise ValueError("expected a URL, as in https://id.example.com/.well-known/jwks.json")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
-        raise ValueError("whoever can change these keys can be anybody: fetch them by https")
-    return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return outside_url(
+        url,
+        example="https://id.example.com/.well-known/jwks.json",
+        risk="whoever can change these keys can be anybody: fetch them by https",
+    )
 
 
 class KeySet:
     """The keys of one issuer."""
 
     def __init__(self, url: str, algorithms: Sequence[str], refresh: float, context: Context) -> None:
-        parts = urlsplit(url)
-        self._upstream = context.upstream_at(f"{parts.scheme}://{parts.netloc}")
-        path = parts.path or "/"
-        self._target = (f"{path}?{parts.query}" if parts.query else path).encode()
+        origin, self._target = origin_and_target(url)
+        self._upstream = context.upstream_at(origin)
         self._algorithms = algorithms
         self._refresh = refresh
         self._now = context.clock.monotonic

@@ -12,13 +12,23 @@ import asyncio
 import json
 import re
 from base64 import b64encode
-from ipaddress import ip_address
 from typing import Annotated, Literal
-from urllib.parse import quote_plus, urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode
 
 from pydantic import AfterValidator, ConfigDict
 
-from gateway.plugin import Answer, Clock, Context, Header, Headers, Options, Secret, UpstreamError
+from gateway.plugin import (
+    Answer,
+    Clock,
+    Context,
+    Header,
+    Headers,
+    Options,
+    Secret,
+    UpstreamError,
+    origin_and_target,
+    outside_url,
+)
 from gateway_plugins.sources.poll_answer import Failed
 
 # Large tokens, with many roles in them, have some KB; more would not fit in a header either.
@@ -49,23 +59,11 @@ _ERRORS = frozenset(
 
 
 def _token_url(url: str) -> str:
-    parts = urlsplit(url)
-    try:
-        parts.port  # noqa: B018 - it is read to see that it can be
-    except ValueError:
-        raise ValueError("not a URL: its port is no port") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.fragment:
-        raise ValueError("expected a URL, as in https://id.example.com/oauth/token")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
-        raise ValueError("the client's secret would be sent for all to read: use https")
-    return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return outside_url(
+        url,
+        example="https://id.example.com/oauth/token",
+        risk="the client's secret would be sent for all to read: use https",
+    )
 
 
 class OAuth2(Options):
@@ -103,10 +101,8 @@ class Tokens:
     """The token in force."""
 
     def __init__(self, options: OAuth2, context: Context) -> None:
-        parts = urlsplit(options.token_url)
-        self._upstream = context.upstream_at(f"{parts.scheme}://{parts.netloc}")
-        path = parts.path or "/"
-        self._target = (f"{path}?{parts.query}" if parts.query else path).encode()
+        origin, self._target = origin_and_target(options.token_url)
+        self._upstream = context.upstream_at(origin)
         self._headers, self._body = options.request()
         self._clock: Clock = context.clock
         self._asking = asyncio.Lock()

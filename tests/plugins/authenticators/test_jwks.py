@@ -166,25 +166,7 @@ async def test_one_bad_key_does_not_spoil_the_others() -> None:
     assert await made(upstream, ManualClock()).find("a")
 
 
-@pytest.mark.parametrize(
-    "url", ["https://id.example/keys", "https://id.example:8443/k?v=1", "http://127.0.0.1:1/k", "http://[::1]/k"]
-)
-def test_good_urls(url: str) -> None:
-    assert check_url(url) == url
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://id.example/keys",
-        "ftp://id/k",
-        "id.example",
-        "https://",
-        "https://u:p@id/k",
-        "https://id/k#x",
-        "https://i:x/",
-    ],
-)
-def test_bad_urls(url: str) -> None:
-    with pytest.raises(ValueError, match=r"expected a URL|by https|no port"):
-        check_url(url)
+def test_where_keys_may_come_from() -> None:
+    assert check_url("https://id.example/keys") == "https://id.example/keys"
+    with pytest.raises(ValueError, match="fetch them by https"):
+        check_url("http://id.example/keys")
