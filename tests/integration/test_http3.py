@@ -1,4 +1,4 @@
-"""HTTP/3 through `tidegate serve`: REST, event streams and writes beside them, by aioquic's own client."""
+"""HTTP/3 through `tidegate serve`: REST, event streams and writes beside them, by aioquic's own client and by curl."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path
 import httpx2
 import pytest
 import trustme
+from curl_cffi import AsyncSession, CurlHttpVersion
 
 from tests.integration.backend import Backend
 from tests.integration.conftest import Serve
 from tests.integration.gateways import Gateway
+from tests.integration.processes import LIMIT
 from tests.integration.test_tls import CONFIG
 from tests.wire.quic_client import http3
 
@@ -20,7 +22,7 @@ from tests.wire.quic_client import http3
 @pytest.fixture
 def ca(tmp_path: Path) -> trustme.CA:
     authority = trustme.CA()
-    certificate = authority.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem
+    certificate = authority.issue_cert("localhost", "127.0.0.1", "::1").private_key_and_cert_chain_pem
     certificate.write_to_path(str(tmp_path / "pair.pem"))
     return authority
 
@@ -87,3 +89,40 @@ async def test_it_stops_cleanly_with_a_stream_open(running: Gateway, ca: trustme
         assert b"event: close" in stream.body
         assert stream.ended
     assert running.process.complained == []
+
+
+async def test_curl_speaks_to_us_also_over_ipv6(
+    gateway: Serve, backend: Backend, ca: trustme.CA, tmp_path: Path
+) -> None:
+    """Another implementation than the one we are made of: ngtcp2 and nghttp3."""
+    pair, authority = tmp_path / "pair.pem", tmp_path / "ca.pem"
+    ca.cert_pem.write_to_path(str(authority))
+    tls = f"tls: {{cert: {pair}, key: {pair}}}, http3: true"
+    for host in ("127.0.0.1", "[::1]"):
+        running = gateway(CONFIG.format(url=backend.url), listen=f'{{address: "{host}:0", {tls}}}')
+        async with AsyncSession(
+            verify=str(authority),  # type: ignore[arg-type]  # its types know of no file
+            http_version=CurlHttpVersion.V3ONLY,
+            timeout=LIMIT,
+        ) as client:
+            answer = await client.get(f"{running.url}/api/shirts?a=%20", headers={"X-One": "1"})
+            assert (answer.status_code, answer.http_version) == (200, CurlHttpVersion.V3)
+            assert answer.json() == [{"id": 1, "stock": 12}]
+            assert backend.asked[-1].target == "/api/shirts?a=%20"
+            assert backend.asked[-1].header("x-forwarded-for") == host.strip("[]")
+            large = await client.post(f"{running.url}/api/echo", data=b"x" * 300_000)
+            assert large.status_code == 200
+            assert len(backend.asked[-1].body) == 300_000
+            url = f"{running.url}/api/shirts"
+            stream = await client.get(url, headers={"Accept": "text/event-stream"}, stream=True)
+            assert stream.headers["content-type"] == "text/event-stream"
+            seen = b""
+            async for piece in stream.aiter_content():
+                seen += piece
+                if b"event: snapshot" in seen:
+                    backend.shirts[""] = [{"id": 1, "stock": 13}]
+                if b'"stock":13' in seen:
+                    backend.shirts[""] = [{"id": 1, "stock": 12}]
+                    break  # to close the stream would wait for its end; the session's end does not
+        await running.idle()
+        assert running.process.complained == []
