@@ -215,11 +215,16 @@ class Play(RuleBasedStateMachine):
             self.running.remove(entry)
 
     @precondition(lambda self: self.running)
-    @rule(data=st.data(), pause=st.sampled_from([0.0, 1.0, 7.0]), hold=st.sampled_from([0.0, 0.0, 3.0]))
-    def finish(self, data: st.DataObject, pause: float, hold: float) -> None:
+    @rule(
+        data=st.data(),
+        pause=st.sampled_from([0.0, 1.0, 7.0]),
+        hold=st.sampled_from([0.0, 0.0, 3.0]),
+        least=st.sampled_from([0.0, 0.0, 1.0, 9.0]),
+    )
+    def finish(self, data: st.DataObject, pause: float, hold: float, least: float) -> None:
         entry = data.draw(st.sampled_from(self.running))
         self.running.remove(entry)
-        self.schedule.finished(entry, self.now, pause, hold=hold)
+        self.schedule.finished(entry, self.now, pause, hold=hold, least=least)
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 1.0, 10.0]))
     def pass_time(self, seconds: float) -> None:
