@@ -187,6 +187,6 @@ class Live:
     async def _sweep(self) -> None:
         while True:
             await self._parts.clock.sleep(SWEEP)
-            self._channels.sweep()
+            await self._channels.sweep()
             for stream in self._expiries.due(self._parts.clock.time()):
                 stream.disconnect(EXPIRED)

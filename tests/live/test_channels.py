@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from gateway.core.settings import Polls, UpstreamSettings
-from gateway.live.channels import live_routes
+import asyncio
+from typing import cast
+
+from gateway.core.http import Request
+from gateway.core.settings import Limits, Polls, UpstreamSettings
+from gateway.core.stats import Stats
+from gateway.live.channels import Channels, live_routes
+from gateway.live.supervisor import Supervisor
+from gateway.plugin import Broker, Context, Options
+from gateway.plugin.registry import find
 from gateway.testing.source import turn
 from tests.live.scene import Scene
 
@@ -41,3 +49,22 @@ async def test_only_live_routes_are_taken(scene: Scene) -> None:
     assert found["shirts"].settings is route.live
     assert found["shirts"].preserve_host
     assert found["shirts"].polls == Polls(concurrency=3, rate=7)
+
+
+async def test_many_channels_are_looked_after_piece_by_piece(scene: Scene) -> None:
+    broker = cast("Broker", find("brokers")["memory"].load().make(Options(), Context(clock=scene.clock)))
+    supervisor = Supervisor()
+    limits = Limits(channels_per_client=1000)
+    channels = Channels(broker, Stats(), scene.clock, limits, supervisor)
+    for number in range(250):
+        request = Request(kind="http", method="GET", target=b"/shirts?%d" % number, headers=(), params={}, options={})
+        channels.release(channels.get(scene.route, request))
+    await turn()
+    scene.clock.advance(31)
+    upkeep = supervisor.start(channels.sweep(), "upkeep")
+    left = []
+    while not upkeep.done():
+        await asyncio.sleep(0)
+        left.append(len(channels))
+    assert left[0] > left[1] > left[2] == 0
+    await supervisor.close()

@@ -163,7 +163,7 @@ class Together:
         for _ in range(round(seconds / step)):
             self.clock.advance(step)
             await turn()
-            self.channels.sweep()
+            await self.channels.sweep()
 
     async def begin(self) -> None:
         """Let those that begin be read: what gathers is asked for after 5 ms."""
