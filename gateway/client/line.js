@@ -93,10 +93,14 @@ class Line {
     return typeof token === "function" ? token() : token;
   }
 
+  async headers(others) {
+    const token = await this.token();
+    return { ...others, ...(token && { Authorization: `Bearer ${token}` }) };
+  }
+
   /** A GET that should be answered with this type; otherwise `end` says what came of it. */
   async get(url, type, control, patience = 0) {
-    const token = await this.token();
-    const headers = { Accept: type, ...(token && { Authorization: `Bearer ${token}` }) };
+    const headers = await this.headers({ Accept: type });
     const { credentials } = this.options;
     const asked = fetch(url, { headers, credentials, signal: control.signal, cache: "no-store" });
     const answer = await within(OPENING + patience, control, asked);
@@ -168,9 +172,12 @@ async function within(ms, control, promise) {
   }
 }
 
+function base64(bytes) {
+  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+}
+
 function base64url(text) {
-  const bytes = String.fromCharCode(...new TextEncoder().encode(text));
-  return btoa(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return base64(new TextEncoder().encode(text)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
 /** The page's own function; its mistakes are the page's, and end no stream. */

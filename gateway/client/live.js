@@ -15,13 +15,16 @@
  * }} LiveOptions `key` is the route's `items.key`; `since` with `state` continues from what the page has kept
  */
 
-const SILENCE = 60_000; // ms without a byte: two heartbeats of the gateway's, and some
+const SILENCE = 60_000; // ms without a byte: two heartbeats, and some
 const WAIT = 25; // seconds of a long poll, and the most that the gateway waits
 
 /** Follow a live URL. @param {string | URL} url @param {LiveOptions} [options] @returns {Channel} */
 export function live(url, options = {}) {
   const channel = new Channel(new URL(url, globalThis.location?.href), options);
-  new Stream(channel, options.transports ?? Object.keys(WAYS)).start();
+  const stream = new Stream(channel, options.transports ?? Object.keys(WAYS));
+  channel.leave = () => stream.stop();
+  channel.again = () => stream.begin();
+  stream.start();
   return channel;
 }
 
@@ -75,11 +78,12 @@ class Stream extends Line {
   constructor(channel, ways) {
     super(channel.url, channel.options, ways);
     this.channel = channel;
-    channel.leave = () => this.stop();
-    channel.again = () => {
-      this.hurry = true;
-      this.again();
-    };
+  }
+
+  /** Begin anew, without a pause. */
+  begin() {
+    this.hurry = true;
+    this.again();
   }
 
   tell(status) {

@@ -27,14 +27,15 @@ MAX_AGE = 3600
 
 PARTS = ("fold.js", "line.js", "live.js", "session.js")  # each uses what is before it
 _COMMENT = re.compile(r"^\s*(?://|/\*\*|\*)")
+_AFTER = re.compile(r"\s+// [^\"'`]*$")  # a comment after code; where there may be a string around it, it stays
 _NOTICE = "// tidegate.js, the browser's client of Tidegate. Apache-2.0\n"
 
 
 def bundle() -> bytes:
-    """The module. A line is a comment, or it is not: the parts have no other comments than `//`, JSDoc and at ends."""
+    """The module. The parts have no other comments than `//`, after code too, and JSDoc."""
     folder = files("gateway.client")
     lines = (line for name in PARTS for line in (folder / name).read_text("utf-8").splitlines())
-    kept = (line.strip() for line in lines if line.strip() and not _COMMENT.match(line))
+    kept = (_AFTER.sub("", line).strip() for line in lines if line.strip() and not _COMMENT.match(line))
     return "".join([_NOTICE, *(f"{line}\n" for line in kept)]).encode()
 
 

@@ -1,11 +1,12 @@
-// A session: many channels and REST requests over one WebSocket, authenticated once.
+// A session: many channels and REST requests over one WebSocket, authenticated once. Where no WebSocket gets through,
+// each channel has a stream of its own, and each request is one of `fetch`.
 
 /**
  * Open a session. @param {string | URL} url of the session route
  * @param {{token?: Token, credentials?: RequestCredentials, onstatus?: (status: Status) => void}} [options]
  */
 export function connect(url, options = {}) {
-  const session = new Session(new URL(url, globalThis.location?.href), options, ["websocket"]);
+  const session = new Session(new URL(url, globalThis.location?.href), options, ["websocket", "fetch"]);
   session.start();
   return session;
 }
@@ -19,20 +20,23 @@ class Session extends Line {
 
   /** Whether the gateway has said hello on a connection that stands. */
   get ready() {
-    return this.opened && this.socket;
+    return this.opened && (this.socket || this.apart);
   }
 
   /** Follow a live URL. @param {string | URL} url @param {LiveOptions} [options] @returns {Channel} */
   live(url, options = {}) {
-    const channel = new Channel(new URL(url, this.url), options);
+    const { token, credentials } = this.options;
+    const channel = new Channel(new URL(url, this.url), { token, credentials, ...options });
     const name = (channel.name = channel.url.pathname + channel.url.search);
     if (this.channels.has(name)) throw new Error(`${name} is followed in this session already`);
     channel.leave = () => {
       this.channels.delete(name);
+      channel.stream?.stop();
       if (channel.joined) this.ask({ op: "unsubscribe", channel: name }).catch(() => {});
       channel.joined = false;
     };
     channel.again = () => {
+      if (channel.stream) return channel.stream.begin();
       channel.joined = false;
       this.ask({ op: "unsubscribe", channel: name }).then(() => this.join(channel), () => {});
     };
@@ -56,6 +60,7 @@ class Session extends Line {
     signal?.addEventListener("abort", () => {
       const waiting = this.settle(message.id);
       if (waiting?.sent) this.say({ op: "cancel", id: message.id });
+      waiting?.control?.abort();
       waiting?.reject(signal.reason);
     });
     const { status, headers: fields, body: content } = await answer;
@@ -76,6 +81,7 @@ class Session extends Line {
   }
 
   async attempt(way, control) {
+    if (way === "fetch") return this.separately(control);
     const opened = (socket) => (this.socket = socket);
     const end = await this.websocket(new URL(this.url), control, opened, (message) => this.hear(message));
     if (this.opened || control.signal.aborted) return end;
@@ -84,11 +90,23 @@ class Session extends Line {
     return why && why.code !== 426 ? why : end;
   }
 
+  async separately(control) {
+    if (recall(this) === "websocket") return { reason: "no WebSocket" }; // it will again, once the gateway is back
+    const { end } = await this.get(this.url, "text/event-stream", control);
+    if (end?.code !== 426) return end;
+    this.apart = true;
+    this.begin("fetch");
+    return new Promise((resolve) => control.signal.addEventListener("abort", () => resolve({ reason: "given up" })));
+  }
+
   /** The connection is gone. */
   ended() {
     clearInterval(this.beat);
-    this.socket = undefined;
-    for (const channel of this.channels.values()) channel.joined = false;
+    this.socket = this.apart = undefined;
+    for (const channel of this.channels.values()) {
+      channel.joined = false;
+      channel.stream = channel.stream?.stop();
+    }
     this.lose(({ sent }) => sent);
   }
 
@@ -104,17 +122,32 @@ class Session extends Line {
   }
 
   welcome({ heartbeat }) {
-    this.open("websocket");
     this.beat = setInterval(() => {
       if (this.quiet) return this.again(); // a whole heartbeat without a word, and none in answer to ours
       this.quiet = true;
       this.say({ op: "ping" });
     }, heartbeat * 1000);
+    this.begin("websocket");
+  }
+
+  begin(way) {
+    this.open(way);
     for (const waiting of this.asked.values()) this.send(waiting);
     for (const channel of this.channels.values()) this.join(channel);
   }
 
+  /** A channel over a stream of its own. */
+  separate(channel) {
+    const stream = (channel.stream = new Stream(channel, ["sse", "long_poll"]));
+    stream.tell = (status) => {
+      if (status.state === "closed") this.channels.delete(channel.name);
+      channel.tell(status);
+    };
+    stream.start();
+  }
+
   join(channel) {
+    if (this.apart) return this.separate(channel);
     const { name, position, options } = channel;
     const message = { op: "subscribe", channel: name, since: position || undefined, mode: options.mode };
     const joined = () => {
@@ -153,7 +186,27 @@ class Session extends Line {
 
   send(waiting) {
     waiting.sent = true;
-    this.say(waiting.message);
+    if (this.apart) this.fetch(waiting);
+    else this.say(waiting.message);
+  }
+
+  async fetch(waiting) {
+    const { id, method, path, headers, body } = waiting.message;
+    const { signal } = (waiting.control = new AbortController());
+    try {
+      const type = body !== undefined && { "Content-Type": "application/json" };
+      const answer = await fetch(new URL(path, this.url), {
+        method, signal, credentials: this.options.credentials, body: JSON.stringify(body),
+        headers: await this.headers({ ...type, ...headers }),
+      });
+      const fields = Object.fromEntries(answer.headers), bytes = new Uint8Array(await answer.arrayBuffer());
+      const content = /[/+]json/.test(fields["content-type"])
+        ? JSON.parse(new TextDecoder().decode(bytes))
+        : { base64: base64(bytes) };
+      this.settle(id)?.resolve({ status: answer.status, headers: fields, body: bytes.length ? content : undefined });
+    } catch {
+      this.settle(id)?.reject(LOST);
+    }
   }
 
   say(message) {

@@ -192,6 +192,41 @@ async def test_what_gets_through_is_found_and_remembered(gateway: Serve, backend
     assert await page.get(connecting) == ["sse"]
 
 
+@pytest.mark.parametrize("transport", ["sse", "long_poll"])
+async def test_a_session_goes_on_without_websockets(
+    gateway: Serve, backend: Backend, tab: Open, transport: str
+) -> None:
+    page = await tab(start(gateway, backend, "sse: off" if transport == "long_poll" else "").url, NO_WEBSOCKETS)
+    await page.join("a", "/api/shirts")
+    await page.becomes("clients.a.state", backend.shirts[""])
+    assert (await page.status("a"))["transport"] == transport
+    assert await page.get("session.status") == {"state": "live", "transport": "fetch"}
+    backend.shirts[""].append({"id": 2, "stock": 2})
+    await page.becomes("clients.a.state", backend.shirts[""])
+
+    answer = await page.get("session.request('GET', '/api/shirts')")
+    assert (answer["status"], answer["body"]) == (200, backend.shirts[""])
+    assert (await page.get("session.request('GET', '/live')"))["status"] == 426
+    given_up = """(async () => {
+      const control = new AbortController();
+      const answer = session.request("GET", "/api/shirts", undefined, { signal: control.signal });
+      control.abort(new Error("enough"));
+      return answer.catch(({ message }) => message);
+    })()"""
+    assert await page.get(given_up) == "enough"
+
+    await page.get("clients.a.close()")
+    assert (await page.status("a"))["state"] == "closed"
+    await page.join("a", "/api/shirts")
+    await page.becomes("clients.a.state", backend.shirts[""])
+    await page.join("b", "/api/nothing-live")
+    await page.becomes("clients.b.status.state", "offline")
+    await page.get("session.close()")
+    assert (await page.status("a"))["state"] == "closed"
+    assert await page.get("session.request('GET', '/api/shirts').catch(({ code }) => code)") == "connection_lost"
+    assert page.problems == []
+
+
 async def test_long_poll_is_the_last_resort(gateway: Serve, backend: Backend, tab: Open) -> None:
     page = await tab(start(gateway, backend, "sse: off").url, NO_WEBSOCKETS)
     await page.follow("a")

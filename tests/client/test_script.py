@@ -66,6 +66,7 @@ def test_every_part_is_served_and_nothing_is_lost_but_comments() -> None:
         "fold", "applyPatch", "applyMerge", "live", "connect"
     ]  # fmt: skip
     assert "@param" not in served
+    assert not re.search(r"(?:^|\s)//(?! tidegate.js)", served, re.MULTILINE)
 
 
 async def test_plain() -> None:
