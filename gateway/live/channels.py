@@ -154,11 +154,12 @@ class Channels:
     def _confirm(self, running: _Running, max_age: float) -> None:
         """Have a state looked at again that is too old for who comes, once for all who come meanwhile.
 
-        Not while looks fail: the pauses between those are there to spare the backend.
+        Not while looks fail: the pauses between those are there to spare the backend; nor while an answer is doubted,
+        for what is said again at once is no more to be believed.
         """
         looking, freshness = running.looking, running.channel.freshness
         age = freshness.age(self._clock.monotonic())
-        if looking is None or looking.state != "waiting" or age is None or freshness.failed:
+        if looking is None or looking.state != "waiting" or age is None or freshness.failed or freshness.failing:
             return
         if age > max_age:
             self._looks.refresh(looking)

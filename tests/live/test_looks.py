@@ -377,6 +377,20 @@ async def test_who_comes_does_not_disturb_a_backend_that_fails(scene: Scene, agi
     assert len(watch.looks) == 4
 
 
+async def test_who_comes_does_not_hurry_what_is_doubted(scene: Scene, aging: LookingSource) -> None:
+    await scene.open()
+    (watch,) = aging.watches
+    await watch.publish.state([{"id": number} for number in range(20)])
+    await looked(scene, watch, "changed")
+    scene.clock.advance(60)
+    await turn()
+    await watch.publish.state([])
+    await looked(scene, watch)
+    scene.clock.advance(20)
+    await scene.open()
+    assert len(watch.looks) == 2
+
+
 async def test_without_it_the_interval_is_waited_for(scene: Scene, source: LookingSource) -> None:
     await scene.open()
     (watch,) = source.watches
