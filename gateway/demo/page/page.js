@@ -1,12 +1,11 @@
 // The same list twice: fetched by REST, and kept up to date by a stream of events.
 //
 // Each side shows only what its own way of asking has brought. Every edit is a REST request; the page then
-// measures how long each side takes to show it. Nothing here is needed to use the gateway: the live side is
-// `new WebSocket(url)` or `new EventSource(url)` on the URL that REST uses.
+// measures how long each side takes to show it. The live side is `live(url)` of the gateway's own client, on the URL
+// that REST uses: it connects, resumes and keeps the list; `new WebSocket(url)` or `new EventSource(url)` would do too.
 
 const PATH = "/api/shirts";
-const FIRST_PAUSE = 500, LONGEST_PAUSE = 15_000; // between attempts to reconnect, in ms
-const FOREVER = new Set([4400, 4401, 4403, 4404]); // close codes after which coming back is pointless
+const CLIENT = "/.tidegate/client.js";
 
 const $ = (selector, root = document) => root.querySelector(selector);
 const utf8 = new TextEncoder();
@@ -137,120 +136,62 @@ class Rest {
   }
 }
 
-/** The right side: a WebSocket or an EventSource on the same URL, reconnected with growing pauses. */
+/** The right side: what the gateway's client is told, over the transport that was chosen. */
 class Live {
   constructor(pane) {
     this.pane = pane;
     this.events = 0;
     this.last = 0;
-    this.id = ""; // the position to resume from
-    this.attempts = 0;
-    this.timer = 0;
-    this.stream = null;
+    this.channel = null;
   }
 
-  open(transport) {
-    this.leave();
-    this.transport = transport;
-    this.pane.requests += 1;
-    this.pane.state("warn", "connecting", $(".notice", this.pane.root).textContent);
-    const since = this.id ? `?live.since=${encodeURIComponent(this.id)}` : "";
-    if (transport === "websocket") this.openWebSocket(`ws${location.origin.slice(4)}${PATH}${since}`);
-    else this.openEventSource(`${PATH}${since}`);
-  }
-
-  openWebSocket(url) {
-    const socket = (this.stream = new WebSocket(url));
-    const mine = (act) => (event) => this.stream === socket && act(event);
-    socket.onopen = mine(() => this.opened());
-    socket.onmessage = mine(({ data }) => {
-      const event = JSON.parse(data);
-      this.take(event.type, event.data, event.id, utf8.encode(data).length);
-    });
-    socket.onclose = mine(({ code, reason }) => this.lost(FOREVER.has(code), reason));
-  }
-
-  openEventSource(url) {
-    const source = (this.stream = new EventSource(url));
-    const mine = (act) => (event) => this.stream === source && act(event);
-    source.onopen = mine(() => this.opened());
-    for (const type of ["snapshot", "created", "updated", "deleted", "status", "gap"]) {
-      source.addEventListener(type, mine(({ data, lastEventId }) => {
-        const length = utf8.encode(data).length + `event: ${type}\ndata: \nid: ${lastEventId}\n\n`.length;
-        this.take(type, JSON.parse(data), lastEventId, length);
-      }));
-    }
-    source.onerror = mine(() => {
-      if (source.readyState === EventSource.CLOSED) return this.lost(false, "");
-      this.pane.requests += 1; // the browser comes back by itself, with Last-Event-ID
-      this.away("reconnecting");
+  /** Follow the list from where it is. */
+  async open(transport) {
+    const turn = (this.turn = {}), mine = (act) => (...told) => this.turn === turn && act(...told);
+    const client = await import(CLIENT).catch(() => null);
+    if (this.turn !== turn) return;
+    if (!client) return this.pane.state("bad", "failed", "There is no gateway here: it serves the client.");
+    const { position: since, state } = this.channel ?? {};
+    this.channel?.close();
+    this.channel = client.live(PATH, {
+      transports: [transport], mode: "items", since, state,
+      onevent: mine((event) => this.heard(event)),
+      onchange: mine((shirts) => this.take(shirts)),
+      onstatus: mine((status) => this.status(status)),
     });
   }
 
-  opened() {
-    this.attempts = 0;
-    this.pane.current = this.pane.right !== null;
-    this.pane.state("good", "live");
-  }
-
-  take(type, data, id, bytes) {
-    this.pane.bytes += bytes;
+  heard(event) {
+    this.pane.bytes += utf8.encode(JSON.stringify(event)).length;
     this.events += 1;
     this.last = performance.now();
-    if (id) this.id = id;
-    if (type === "status") return this.status(data);
-    if (type === "snapshot") this.pane.show(data);
-    else if (type === "created" || type === "updated") this.pane.put(data.item);
-    else if (type === "deleted") this.pane.drop(Number(data.key));
-    else return this.startOver();
-    this.fresh();
   }
 
-  fresh() {
+  take(shirts) {
+    this.pane.show(shirts);
     if (this.pane.root.dataset.state !== "good") return;
     this.pane.current = true;
     this.pane.confirm();
   }
 
-  /** Freshness of the gateway's source: it goes on telling, also of the time when the shop is down. */
-  status({ state, since, reason }) {
-    const good = state === "ok" || state === "recovered";
-    this.pane.current = good && this.pane.right !== null;
-    if (good) return this.pane.state("good", "live");
+  /** How the stream stands, and the gateway's source: it goes on telling, also of the time when the shop is down. */
+  status({ state, since, reason, retryIn }) {
+    const { pane } = this;
+    pane.current = state === "live" && pane.right !== null;
+    if (state === "live") return pane.state("good", "live");
+    if (state === "connecting") {
+      pane.requests += 1;
+      return pane.state("warn", "connecting", $(".notice", pane.root).textContent);
+    }
+    if (state === "closed") return pane.state("bad", "closed", `The stream was ended: ${reason || "no reason given"}.`);
+    if (state === "offline") {
+      const cut = "The stream was cut. It continues where it ended as soon as the gateway answers.";
+      return pane.state("bad", `again in ${duration(retryIn)}`, cut);
+    }
     const when = since ? ` since ${new Date(since).toLocaleTimeString()}` : "";
     const why = reason ? ` (${reason})` : "";
     const held = state === "stale" ? " The list is as it was then; the gateway keeps trying." : "";
-    this.pane.state("warn", "shop down", `The shop has been failing${when}${why}.${held}`);
-  }
-
-  /** Events were missed that cannot be had again: ask for a snapshot. */
-  startOver() {
-    this.id = "";
-    this.open(this.transport);
-  }
-
-  lost(forever, reason) {
-    this.stream = null;
-    if (forever) {
-      this.pane.current = false;
-      return this.pane.state("bad", "closed", `The stream was ended: ${reason || "no reason given"}.`);
-    }
-    const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.attempts++) * (0.5 + Math.random() / 2);
-    this.away(`again in ${duration(pause)}`);
-    this.timer = setTimeout(() => this.open(this.transport), pause);
-  }
-
-  away(word) {
-    this.pane.current = false;
-    this.pane.state("bad", word, "The stream was cut. It continues where it ended as soon as the gateway answers.");
-  }
-
-  leave() {
-    clearTimeout(this.timer);
-    const stream = this.stream;
-    this.stream = null;
-    stream?.close();
-    this.pane.current = false;
+    pane.state("warn", "shop down", `The shop has been failing${when}${why}.${held}`);
   }
 
   tick() {
@@ -387,7 +328,8 @@ for (const choice of document.querySelectorAll("[name=transport]")) {
 // What came over the wire for the list, headers included: little for a 304, as the browser has the body already.
 new PerformanceObserver((entries) => {
   for (const entry of entries.getEntries()) {
-    const list = entry.initiatorType === "fetch" && new URL(entry.name).pathname === PATH;
+    const { pathname, search } = new URL(entry.name); // streams have a query
+    const list = entry.initiatorType === "fetch" && pathname === PATH && !search;
     if (list && entry.responseStatus !== 201) rest.pane.bytes += entry.transferSize || entry.encodedBodySize;
   }
 }).observe({ type: "resource", buffered: true });
