@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from gateway.core.asgi import Headers
 from gateway.wire.handshake import switched
 from gateway.wire.tunnel import Tunnel
-from gateway.wire.websocket import CLOSED, REFUSING, WebSocket
+from gateway.wire.websocket import WebSocket
+from gateway.wire.websocket_line import CLOSED, REFUSING
 
 if TYPE_CHECKING:
     from gateway.core.stats import StreamStats
