@@ -87,7 +87,8 @@ def test_the_meaning_does_not_depend_on_the_cut(data: bytes, sizes: list[int]) -
     assert [one for one in told(cut) if one[-1]] == whole
 
 
-LINES = sorted({data.partition(b"\r\n")[0] for data in SEEDS})
+# Not the empty line: a header line is then taken for a request line, and whether that is a method depends on the cut.
+LINES = sorted({data.partition(b"\r\n")[0] for data in SEEDS} - {b""})
 HEADERS = [
     b"\r\nHost: x\r\n\r\n",
     b"\r\nHost: x\r\nA: b \r\nCookie: a=b\r\n\r\n",
