@@ -1,8 +1,8 @@
 """Channels of messages: events without a state, which clients publish and follow by name.
 
 Clients choose the names, so the table is bounded, in channels and in bytes. A channel that nobody follows is kept
-for those who come back, as long as its log would keep a message; when there are too many, those unused longest go
-first, and what finds no room is refused.
+for those who come back, as long as its log would keep a message; when there are too many, the pattern that most of them
+fit makes room, with those unused longest, and what finds no room is refused: who floods one pattern harms no other.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Messages:
         self._stats = stats
         self._clock = clock
         self._channels: dict[str, tuple[Channel, MessageSettings]] = {}
-        self._used: dict[str, float] = {}  # when each was last used, the longest ago first
+        self._used: dict[str, dict[str, float]] = {}  # by pattern, when each was last used, the longest ago first
         self._size = 0
 
     def __repr__(self) -> str:
@@ -47,7 +47,7 @@ class Messages:
     def release(self, channel: Channel) -> None:
         """A user has gone."""
         channel.users -= 1
-        self._touch(channel.name)
+        self._touch(channel)
 
     async def publish(self, name: str, data: Json) -> Position:
         """Bring a message to everyone who follows the channel; raises ClientError when there is no room."""
@@ -65,7 +65,7 @@ class Messages:
         for name, (channel, settings) in tuple(self._channels.items()):
             channel.sweep(heartbeat=False)
             size += channel.log.size
-            if not channel.users and now - self._used[name] >= settings.log.age:
+            if not channel.users and now - self._used[channel.route][name] >= settings.log.age:
                 size -= channel.log.size
                 self._forget(name)
         self._size = size
@@ -73,7 +73,7 @@ class Messages:
     def _get(self, name: str) -> Channel:
         found = self._channels.get(name)
         channel = found[0] if found is not None else self._start(name)
-        self._touch(name)
+        self._touch(channel)
         return channel
 
     def _start(self, name: str) -> Channel:
@@ -89,23 +89,25 @@ class Messages:
         self._channels[name] = channel, settings
         return channel
 
-    def _touch(self, name: str) -> None:
-        self._used.pop(name, None)
-        self._used[name] = self._clock.monotonic()
+    def _touch(self, channel: Channel) -> None:
+        used = self._used.setdefault(channel.route, {})
+        used.pop(channel.name, None)
+        used[channel.name] = self._clock.monotonic()
 
     def _evict(self, but: str = "") -> bool:
-        """Forget the channel that nobody follows and nobody used for longest."""
-        for name in self._used:
-            channel, _ = self._channels[name]
-            if not channel.users and name != but:
-                self._size -= channel.log.size
-                self._forget(name)
-                return True
+        """Forget a channel that nobody follows: of the largest pattern that has one, the one unused longest."""
+        for used in sorted(self._used.values(), key=len, reverse=True):
+            for name in used:
+                channel, _ = self._channels[name]
+                if not channel.users and name != but:
+                    self._size -= channel.log.size
+                    self._forget(name)
+                    return True
         return False
 
     def _forget(self, name: str) -> None:
         channel, _ = self._channels.pop(name)
-        del self._used[name]
+        del self._used[channel.route][name]
         self._broker.detach(_stream(name))
         channel.forget()
 

@@ -12,12 +12,12 @@ from gateway_plugins.brokers.memory import MemoryBroker, MemoryOptions
 
 
 class Place:
-    """A table of two channels, and its clock."""
+    """A table of a few channels, and its clock."""
 
-    def __init__(self, *settings: MessageSettings, size: int = 1000) -> None:
+    def __init__(self, *settings: MessageSettings, size: int = 1000, channels: int = 2) -> None:
         self.clock = ManualClock()
         self.stats = Stats()
-        limits = Limits(message_channels=2, message_bytes=size)
+        limits = Limits(message_channels=channels, message_bytes=size)
         broker = MemoryBroker(MemoryOptions(), Context(clock=self.clock))
         self.messages = Messages(settings, limits, broker, self.stats, self.clock)
 
@@ -81,6 +81,17 @@ async def test_too_many_bytes_push_out_what_nobody_follows() -> None:
     with pytest.raises(ClientError, match="as many messages") as refused:
         await place.messages.publish("a", 1)
     assert (refused.value.status, refused.value.code) == (429, "too_many_messages")
+
+
+async def test_who_floods_one_pattern_pushes_out_nobody_elses() -> None:
+    place = Place(MessageSettings(pattern="orders.*"), MessageSettings(pattern="chat.*"), channels=4)
+    kept = await place.messages.publish("orders.1", "first")
+    for number in range(20):
+        await place.messages.publish(f"chat.{number}", "x")
+        assert len(place.messages) <= 4
+    assert await place.messages.publish("orders.1", "second") == (kept.epoch, 2), "it was not begun anew"
+    await place.messages.publish("orders.2", "x")
+    assert (await place.messages.publish("chat.19", "y")).offset == 2, "the largest pattern gave its oldest"
 
 
 async def test_the_channel_that_is_published_to_stays() -> None:
