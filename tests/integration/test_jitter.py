@@ -103,7 +103,8 @@ async def follow(session: aiohttp.ClientSession, url: str, read: Read, chance: r
             async with aclosing(read(session, f"{url}?live.since={since}")) as reading:
                 async for event in reading:
                     if event["type"] == "status":
-                        assert event["data"]["state"] == "ok" or event["data"]["reason"] == STARVED
+                        told = event["data"]
+                        assert told["state"] in ("ok", "recovered") or told["reason"] == STARVED
                         continue
                     since = event["id"]
                     whole = event["type"] == "snapshot"
