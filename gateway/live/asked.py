@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeAlias
 
 from gateway.core.asgi import Headers, Message
+from gateway.core.session_request import answer_headers
 from gateway.errors import ClientError
 from gateway.live.flow import Flow
 
@@ -27,8 +28,8 @@ class Asked:
     """
 
     __slots__ = (
-        "_begun", "_flow", "_given", "_gone", "_limit", "_parts", "_problem", "_request", "_size", "_spawn", "_taken",
-        "_task", "headers", "notes", "raw_headers", "status", "then", "trailers", "whole",
+        "_begun", "_flow", "_given", "_gone", "_limit", "_made", "_parts", "_problem", "_request", "_size", "_spawn",
+        "_taken", "_task", "headers", "notes", "raw_headers", "status", "then", "trailers", "whole",
     )  # fmt: skip
 
     def __init__(self, headers: Headers, body: bytes, limit: int, flow: Flow, spawn: Spawn, then: Then) -> None:
@@ -39,6 +40,7 @@ class Asked:
         self.then = then
         self.status = 0
         self.headers: Headers = []
+        self._made: dict[object, Any] = {}  # of the answer's headers, as long as the backend repeats them
         self._request = body
         self._begun = self._given = self._taken = self._gone = False
         self._limit = limit
@@ -52,6 +54,14 @@ class Asked:
     @property
     def body(self) -> bytes:
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+    @property
+    def fields(self) -> tuple[dict[str, str | list[str]], str]:
+        """The answer's headers and content type, as `answer_headers` gives them; not to be changed."""
+        fields: tuple[dict[str, str | list[str]], str] | None = self._made.get(answer_headers)
+        if fields is None:
+            fields = self._made[answer_headers] = answer_headers(self.headers)
+        return fields
 
     def give_up(self, then: Then) -> bool:
         """Stop it. False where that can't be done: its upstream has been asked, and `then` hears of the answer."""
@@ -91,13 +101,14 @@ class Asked:
         self._task = self._spawn(self._run(answer), "a session's request")
 
     def answer(self, status: int, headers: Headers, body: bytes, notes: dict[object, Any], reason: bytes, /) -> None:
-        error = None
+        wrong = None
         try:
+            self._made = notes
             self._begin(status, headers)
             self._take(body)
-        except ClientError as reason:
-            error = reason
-        self.then(self, error)
+        except ClientError as error:
+            wrong = error
+        self.then(self, wrong)
 
     def informational(self, status: int, headers: Headers, /) -> None:
         """Sessions have no word for it."""
@@ -133,6 +144,8 @@ class Asked:
 
     def _begin(self, status: int, headers: Headers) -> None:
         self.status, self.headers = status, headers
+        if answer_headers in self._made:
+            return  # they were looked at before
         for name, value in headers:
             if name.lower() == b"content-type" and value.lower().startswith(b"text/event-stream"):
                 raise ClientError(502, "stream", "the answer is an event stream, which has no end; subscribe instead")

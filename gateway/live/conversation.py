@@ -38,7 +38,7 @@ from gateway.core.session import (
     Session,
     Spread,
 )
-from gateway.core.session_request import answer_headers, as_http, split_target
+from gateway.core.session_request import as_http, split_target
 from gateway.core.settings import Route
 from gateway.errors import ClientError, UpstreamError
 from gateway.live.asked import Asked
@@ -366,7 +366,7 @@ class Conversation:
             self._flush()
 
     def _response(self, answer_to: Id, asked: Asked) -> Response:
-        fields, kind = answer_headers(asked.headers)
+        fields, kind = asked.fields
         data = asked.body
         return Response(answer_to, asked.status, fields, self._form.answer(data, kind) if data else UNSET)
 

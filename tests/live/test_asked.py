@@ -64,11 +64,12 @@ async def test_it_gives_the_request_once_and_takes_the_answer() -> None:
     assert (one.status, one.headers, one.body) == (200, [(b"a", b"b")], b"12345")
 
 
-async def test_an_answer_without_messages_needs_no_task() -> None:
-    def take(one: Asked) -> Awaitable[None]:
-        one.take()
-        return NOTHING
+def take(one: Asked) -> Awaitable[None]:
+    one.take()
+    return NOTHING
 
+
+async def test_an_answer_without_messages_needs_no_task() -> None:
     asker = Asker(b"")
     one = asker.start(take)
     assert one.whole
@@ -196,3 +197,25 @@ async def test_a_client_that_does_not_read_holds_the_backend_up() -> None:
     await sending
     writer.write(b"123456")
     await one.send(piece(b"x", more=False))
+
+
+async def test_what_is_made_of_headers_that_repeat_is_made_once() -> None:
+    notes: dict[object, object] = {}
+    fields = []
+    for _ in range(2):
+        asker = Asker(b"")
+        one = asker.start(take)
+        one.answer(200, [(b"Content-Type", b"text/plain")], b"", notes, b"OK")
+        fields.append(one.fields)
+    assert fields[0] == ({"content-type": "text/plain"}, "text/plain")
+    assert fields[1] is fields[0]
+
+
+async def test_an_event_stream_is_refused_each_time() -> None:
+    notes: dict[object, object] = {}
+    for _ in range(2):
+        asker = Asker(b"")
+        one = asker.start(take)
+        one.answer(200, [(b"Content-Type", b"text/event-stream")], b"", notes, b"OK")
+        [error] = asker.ends
+        assert "is an event stream" in str(error)
