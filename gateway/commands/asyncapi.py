@@ -116,6 +116,7 @@ def _query(modes: Sequence[Mode]) -> Object:
             "live.since": {"type": "string", "description": "continue after the event with this id"},
             "live.mode": {"type": "string", "enum": list(modes), "default": modes[0]},
             "live.wait": {"type": "integer", "minimum": 0, "description": "long poll: seconds to wait"},
+            "live.interval": {"type": "string", "description": "streams: hear of changes at most so often, as 10s"},
         },
     }
 

@@ -84,7 +84,11 @@ _FAULT: Object = _object("code status message", code=_TEXT, status=_CODE, messag
 
 # By op: a sentence, what it must have, and what it may have.
 _OPS: Mapping[str, tuple[str, Object, Object]] = {
-    "subscribe": ("Follow a channel.", {"id": _ID, "channel": _TARGET}, {"since": _POSITION, "mode": _TEXT}),
+    "subscribe": (
+        "Follow a channel.",
+        {"id": _ID, "channel": _TARGET},
+        {"since": _POSITION, "mode": _TEXT, "interval": _TEXT},
+    ),
     "unsubscribe": ("Follow it no longer.", {"id": _ID, "channel": _TARGET}, {}),
     "request": (
         "A REST request.", {"id": _ID, "path": _TARGET}, {"method": _TEXT, "headers": _HEADERS, "body": _ANY},

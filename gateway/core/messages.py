@@ -21,12 +21,13 @@ class FromClient(Struct, tag_field="op", forbid_unknown_fields=True, gc=False):
 
 
 class Subscribe(FromClient, tag="subscribe"):
-    """Follow a channel, from `since` on."""
+    """Follow a channel, from `since` on; hear of changes at most once an `interval`."""
 
     id: Id
     channel: Target
     since: Annotated[str, Meta(max_length=64)] | None = None
     mode: Annotated[str, Meta(max_length=32)] | None = None
+    interval: Annotated[str, Meta(max_length=32)] | None = None
 
 
 class Unsubscribe(FromClient, tag="unsubscribe"):

@@ -23,7 +23,7 @@ from gateway.errors import ClientError
 from gateway.live.channels import SWEEP, Channels, LiveRoute
 from gateway.live.connection import LAST_BYTES, Opening, Over, StreamConnection, WriterFor
 from gateway.live.kept import keep, kept
-from gateway.live.negotiate import check_options, check_origin, mode_of, position_of, request_of
+from gateway.live.negotiate import check_options, check_origin, interval_of, mode_of, position_of, request_of
 from gateway.live.supervisor import Supervisor
 from gateway.plugin import Broker, Clock, Transport
 
@@ -119,6 +119,7 @@ class Live:
             request=request,
             mode=mode,
             since=since,
+            interval=interval_of(request),
             writer_for=self._parts.writer_for,
             begun=self._begun,
             sleep=self._parts.clock.sleep,

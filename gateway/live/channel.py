@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from weakref import WeakValueDictionary
 
 from gateway.core.asgi import Framing, Writer
 from gateway.core.codes import FORBIDDEN, NO_CHANNEL, UNAUTHENTICATED, Disconnect
@@ -20,6 +21,7 @@ from gateway.core.position import Position
 from gateway.core.settings import LiveSettings, Mode
 from gateway.core.stats import RouteStats
 from gateway.core.voices import Voices
+from gateway.live.paced import PacedGroup
 from gateway.live.subscriptions import Feed, Group, Subscription
 from gateway.plugin import Clock, Encoding, Refused, Status
 
@@ -48,6 +50,8 @@ class Channel:
         self._clock = clock
         self._feed = Feed(Log(settings.log, Position("", 0)), settings.slow, clock)
         self._groups: dict[tuple[Encoding, Mode, Framing], Group] = {}
+        # most channels have none; each ends with its last subscriber, so there are no more of them than of those
+        self._paced: WeakValueDictionary[tuple[Group, float], PacedGroup] | None = None
         self._dirty = False
 
     def __repr__(self) -> str:
@@ -80,6 +84,8 @@ class Channel:
         freshness, failed = self.freshness, self.freshness.failing
         if freshness.is_news(status.state):
             self._flush()  # who is too slow for this leaves its group, and is told when it has caught up
+            for paced in self._paces():
+                paced.flush(self._feed.log)  # it comes at once, and after what was before it
         now, today = self._clock.monotonic(), self._clock.time()
         event = freshness.change(status.state, _details(status, today), now=now, today=today)
         if event is not None:
@@ -96,9 +102,12 @@ class Channel:
         transport: str,
         writer: Writer,
         finish: Callable[[Disconnect], None],
+        interval: float = 0.0,
     ) -> Subscription:
-        """A subscription that has not started yet."""
+        """A subscription that has not started yet. With an `interval` it hears of changes at most that often."""
         group = self._group(encoding, mode, writer.framing(encoding.kind), transport)
+        if interval:
+            group = self._pace(group, interval)
         return Subscription(self._feed, group, writer, finish)
 
     def refuse(self, refused: Refused) -> None:
@@ -123,6 +132,10 @@ class Channel:
         for group in self._groups.values():
             if heartbeat and group.heartbeat and group.members:
                 group.write(group.heartbeat, 0)
+        for paced in self._paces():
+            paced.flush_if_due(self._feed.log)
+            if heartbeat:
+                paced.beat()
 
     def _group(self, encoding: Encoding, mode: Mode, framing: Framing, transport: str) -> Group:
         key = (encoding, mode, framing)
@@ -135,13 +148,31 @@ class Channel:
             group = self._groups[key] = Group(audience, heartbeat, head, self.stats.streams[transport])
         return group
 
+    def _pace(self, like: Group, interval: float) -> Group:
+        """One of the same audience, for which no bytes are made again."""
+        if self._paced is None:
+            self._paced = WeakValueDictionary()
+        key = (like, interval)
+        group = self._paced.get(key)
+        if group is None:
+            log, clock = self._feed.log, self._clock
+            group = PacedGroup(like.audience, like.heartbeat, log.head, like.stats, interval, clock)
+            self._paced[key] = group
+        return group
+
+    def _paces(self) -> tuple[PacedGroup, ...]:
+        return () if self._paced is None else tuple(self._paced.values())
+
     def _flush(self) -> None:
         self._dirty = False
         for group in self._groups.values():
             group.flush(self._feed.log)
+        if self._paced is not None:
+            for paced in self._paces():
+                paced.flush_if_due(self._feed.log)
 
     def _broadcast(self, event: Event) -> None:
-        for group in self._groups.values():
+        for group in (*self._groups.values(), *self._paces()):
             if group.members:
                 group.write(group.audience.render(event), 1)
 

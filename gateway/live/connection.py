@@ -18,6 +18,7 @@ from gateway.core.http import Request
 from gateway.core.position import Position
 from gateway.core.settings import Mode
 from gateway.core.voices import Voice
+from gateway.errors import ClientError
 from gateway.live.basket import Basket
 from gateway.live.channel import Channel
 from gateway.live.race import race
@@ -46,13 +47,17 @@ class Over(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class Opening:
-    """What only the handshake needs. `begun` is told when delivery begins; `extra` headers go with the answer."""
+    """What only the handshake needs. `begun` is told when delivery begins; `extra` headers go with the answer.
+
+    `interval` is at most how often the client wants to hear of changes, 0 without.
+    """
 
     scope: Scope
     send: Send
     request: Request
     mode: Mode
     since: Position | None
+    interval: float
     writer_for: WriterFor
     begun: Callable[[StreamConnection, Opening], None]
     sleep: Callable[[float], Coroutine[object, object, None]]
@@ -157,6 +162,8 @@ class StreamConnection:
 
     async def collect(self, encoding: Encoding, wait: float) -> Collected:
         opening, basket, since = self._handshake(), Basket(), self._handshake().since
+        if opening.interval:
+            raise ClientError(400, "bad_interval", "live.interval is for streams; poll as often as you like")
         opening.begun(self, opening)
         self.writer = basket
         subscription = self.channel.subscribe(encoding, opening.mode, self.transport.name, basket, self.disconnect)
@@ -183,7 +190,8 @@ class StreamConnection:
         if preamble:
             writer.write(writer.framing(encoding.kind)(preamble))
         subscribe = self.channel.subscribe
-        subscription = subscribe(encoding, opening.mode, self.transport.name, writer, self.disconnect)
+        name, end = self.transport.name, self.disconnect
+        subscription = subscribe(encoding, opening.mode, name, writer, end, opening.interval)
         self._subscription = subscription
         self._farewell = encoding.kind == "body"  # HTTP has no close code: the last event says it
         if self._ending is not None:

@@ -47,7 +47,7 @@ from gateway.live.channels import Channels, LiveRoute
 from gateway.live.flow import Flow
 from gateway.live.follower import Follower, fault_of
 from gateway.live.messages import Messages
-from gateway.live.negotiate import mode_of, position_of, read_position, split_query
+from gateway.live.negotiate import interval_of, mode_of, position_of, read_interval, read_position, split_query
 from gateway.live.supervisor import Supervisor
 from gateway.plugin import Clock, Encoding
 
@@ -220,15 +220,17 @@ class Conversation:
     def _messages(self, subscribe: Subscribe) -> tuple[Follower, Entering | None]:
         if subscribe.mode is not None:
             raise ClientError(400, "bad_mode", "a channel of messages has no modes")
-        follower = Follower(subscribe.channel, "items", read_position(subscribe.since), self.take)
+        since, interval = read_position(subscribe.since), read_interval(subscribe.interval)
+        follower = Follower(subscribe.channel, "items", since, self.take, interval)
         messages = self._house.messages
         follower.join(messages.get(subscribe.channel), messages.release)
         return follower, None
 
     def _live(self, subscribe: Subscribe) -> tuple[Follower, Entering | None]:
         """The follower, and how it is let in if somebody must be asked."""
-        request, found = self._wanted(subscribe.channel, subscribe.since, subscribe.mode)
-        follower = Follower(subscribe.channel, mode_of(request, found.live.settings), position_of(request), self.take)
+        request, found = self._wanted(subscribe)
+        mode, since, interval = mode_of(request, found.live.settings), position_of(request), interval_of(request)
+        follower = Follower(subscribe.channel, mode, since, self.take, interval)
         admit = found.admit
         if admit is not None and not self._known(found):
             return follower, Entering(request, found.live, admit)
@@ -244,18 +246,19 @@ class Conversation:
             follower.expires = identity.expires
             self._expiring += (follower,)
 
-    def _wanted(self, name: str, since: str | None, mode: str | None) -> tuple[Request, Found]:
-        path, query = split_target(name)
+    def _wanted(self, subscribe: Subscribe) -> tuple[Request, Found]:
+        path, query = split_target(subscribe.channel)
         if split_query(query)[1]:
-            raise ClientError(400, "bad_channel", "a channel's name has no live. parameters: use since and mode")
+            raise ClientError(400, "bad_channel", "a channel's name has no live. parameters: use since, mode, interval")
         found = self._house.find(path, self._caller.host)
+        options = ("since", subscribe.since), ("mode", subscribe.mode), ("interval", subscribe.interval)
         request = Request(
             kind="websocket",
             method="GET",
             target=path + b"?" + query if query else path,
             headers=tuple(self._caller.headers),
             params=found.params,
-            options={key: value for key, value in (("live.since", since), ("live.mode", mode)) if value is not None},
+            options={f"live.{key}": value for key, value in options if value is not None},
         )
         return request, found
 

@@ -34,15 +34,21 @@ class Follower:
     `expires` is when the credentials that it was let in with end, in seconds since 1970.
     """
 
-    __slots__ = ("_channel", "_mode", "_release", "_report", "_since", "_subscription", "expires", "name", "waiting")
+    __slots__ = (
+        "_channel", "_interval", "_mode", "_release", "_report", "_since", "_subscription", "expires", "name",
+        "waiting",
+    )  # fmt: skip
 
-    def __init__(self, name: str, mode: Mode, since: Position | None, report: Callable[[Lost], None]) -> None:
+    def __init__(
+        self, name: str, mode: Mode, since: Position | None, report: Callable[[Lost], None], interval: float = 0.0
+    ) -> None:
         self.name = name
         self.waiting: asyncio.Task[None] | None = None
         self.expires: float | None = None
         self._mode = mode
         self._since = since
         self._report = report
+        self._interval = interval
         self._channel: Channel | None = None
         self._release: Callable[[Channel], None] | None = None
         self._subscription: Subscription | None = None
@@ -78,7 +84,8 @@ class Follower:
 
     def start(self, encoding: Encoding, flow: Flow) -> None:
         """Let events flow."""
-        subscription = self.channel.subscribe(encoding, self._mode, TRANSPORT, flow.writer, self.end)
+        subscribe = self.channel.subscribe
+        subscription = subscribe(encoding, self._mode, TRANSPORT, flow.writer, self.end, self._interval)
         self._subscription = subscription
         flow.add(subscription)
         subscription.start(self._since)

@@ -18,11 +18,16 @@ from gateway.core.position import Position, parse_position
 from gateway.core.settings import LiveSettings, Mode
 from gateway.core.writes import SAFE
 from gateway.errors import ClientError
+from gateway.plugin.options import parse_duration
 
 # A page can't set Authorization on a WebSocket, so with an Origin these are the browser's; Bearer is a program's.
 _BROWSERS_OWN = frozenset({b"basic", b"digest", b"negotiate", b"ntlm"})
 
-_OPTIONS = ("live.since", "live.mode", "live.wait")
+_OPTIONS = ("live.since", "live.mode", "live.wait", "live.interval")
+
+# Intervals a client may ask for: what had to wait goes with the upkeep of channels, each second; and beyond an hour
+# what came meanwhile has left most logs.
+_SHORTEST, _LONGEST = 1.0, 3600.0
 
 
 def request_of(scope: Scope, params: Mapping[str, str]) -> Request:
@@ -84,6 +89,24 @@ def mode_of(request: Request, settings: LiveSettings) -> Mode:
         offered = ", ".join(settings.modes)
         raise ClientError(400, "bad_mode", f"live.mode={text[:32]} is not offered here; choose one of: {offered}")
     return text
+
+
+def interval_of(request: Request) -> float:
+    """At most how often the client wants to hear of changes, `live.interval`; 0 without one. Raises ClientError."""
+    return read_interval(request.options.get("live.interval"))
+
+
+def read_interval(text: str | None) -> float:
+    """What a client says of how often it wants to hear of changes, in seconds; raises ClientError."""
+    if text is None:
+        return 0.0
+    try:
+        interval = parse_duration(text)
+    except ValueError as error:
+        raise ClientError(400, "bad_interval", f"live.interval={text[:32]}: {error}") from None
+    if not _SHORTEST <= interval <= _LONGEST:
+        raise ClientError(400, "bad_interval", f"live.interval={text[:32]} is not from 1s to 1h")
+    return interval
 
 
 def check_options(request: Request) -> None:

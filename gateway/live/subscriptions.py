@@ -24,11 +24,13 @@ from gateway.plugin import Clock
 class Group:
     """The subscribers of one audience at the head; `messages` and `bytes` are what each of them was sent so far.
 
-    `unanswered` are those who came with a position before there was a state that could answer it.
+    `unanswered` are those who came with a position before there was a state that could answer it; `ahead` are those
+    who know more than the group was sent, and wait for it (`gateway.live.paced`).
     """
 
     __slots__ = (
-        "_writers", "audience", "bytes", "epoch", "heartbeat", "members", "messages", "offset", "stats", "unanswered",
+        "_writers", "ahead", "audience", "bytes", "epoch", "heartbeat", "members", "messages", "offset", "stats",
+        "unanswered",
     )  # fmt: skip
 
     def __init__(self, audience: Audience, heartbeat: bytes, head: Position, stats: StreamStats) -> None:
@@ -38,6 +40,7 @@ class Group:
         self.stats = stats
         self.members: dict[Subscription, Writer] = {}
         self.unanswered: dict[Subscription, None] = {}
+        self.ahead: dict[Subscription, None] = {}
         self.messages = 0
         self.bytes = 0
         self._writers: tuple[Writer, ...] | None = ()
@@ -51,18 +54,38 @@ class Group:
         self.unanswered.pop(member, None)
         self._writers = None
 
+    def early(self, epoch: str, offset: int) -> bool:
+        """Whether a reader there has missed nothing, as the group itself is kept from what follows."""
+        return False
+
+    def puts_off(self, log: Log, epoch: str, offset: int) -> bool:
+        """Whether a reader there must wait until the group is flushed."""
+        return False
+
     def flush(self, log: Log) -> None:
         """Send everyone what came since the last flush."""
-        while self.unanswered and log.has_state:
-            self.unanswered.popitem()[0].answer()
+        answered = self._answer() if self.unanswered and log.has_state else ()
         if not self.members:
             self.epoch, self.offset = log.head
-        while self.offset != log.head.offset or self.epoch != log.head.epoch:
+        while self.behind(log):
             same = self.epoch == log.head.epoch
             batch = flush(log, self.audience, self.offset) if same else elsewhere(log, self.audience)
             self.epoch, self.offset = log.head.epoch, batch.offset
             if batch.messages:
                 self.write(batch.data, batch.messages)
+        for member in answered:
+            member.follow()
+
+    def behind(self, log: Log) -> bool:
+        """Whether there is more than it was sent."""
+        return self.offset != log.head.offset or self.epoch != log.head.epoch
+
+    def _answer(self) -> tuple[Subscription, ...]:
+        """Those who can be answered now, each for itself and not as members."""
+        unanswered = tuple(self.unanswered)
+        for member in unanswered:
+            member.leave()
+        return unanswered
 
     def write(self, data: bytes, count: int) -> None:
         """Write ready bytes that hold `count` messages to every member."""
@@ -138,12 +161,19 @@ class Subscription:
         self._due = (freshness.failing and not told) or (
             given and freshness.worth_telling(self._feed.clock.monotonic())
         )
-        self._follow()
+        self.follow()
 
-    def answer(self) -> None:
-        """There is a state now, and so an answer to the position that the client came with."""
-        self._leave()
-        self._follow()
+    def resume(self) -> None:
+        """The group that it waited for has been flushed: it was kept from the rest, and is not slow."""
+        log = self._feed.log
+        if not self.writer.full and self._epoch == log.head.epoch and self._offset != log.head.offset:
+            self._send(flush(log, self.group.audience, self._offset))
+        self.follow()
+
+    def beat(self, heartbeat: bytes) -> None:
+        """Show the client that the line is alive, while it waits for its group."""
+        if not self.writer.full:
+            self._write(heartbeat, 0)
 
     def remind(self) -> None:
         """Send the status, if anything ever went wrong."""
@@ -152,7 +182,8 @@ class Subscription:
 
     def stop(self) -> None:
         """Receive nothing more."""
-        self._leave()
+        self.leave()
+        self.group.ahead.pop(self, None)
         self._wait_no_more()
 
     def _join(self) -> Batch:
@@ -175,7 +206,8 @@ class Subscription:
         self.group.stats.bytes += len(data)
         self.writer.write(data)
 
-    def _follow(self) -> None:
+    def follow(self) -> None:
+        """Catch up, and then be in the group."""
         log, group = self._feed.log, self.group
         while self._offset != log.head.offset or self._epoch != log.head.epoch:
             if self.writer.full:
@@ -184,6 +216,8 @@ class Subscription:
             if self._since is not None:
                 self._join()
                 continue
+            if group.puts_off(log, self._epoch, self._offset):
+                break
             batch = self._next()
             if isinstance(batch, Disconnect):
                 self._finish(batch)
@@ -193,7 +227,11 @@ class Subscription:
         if self.writer.full:
             self._wait()
             return
-        group.flush(log)
+        if group.puts_off(log, self._epoch, self._offset):
+            group.ahead[self] = None
+            return
+        if group.behind(log):
+            group.flush(log)
         self._base = (group.messages, group.bytes)
         group.add(self)
         if self._since is not None:
@@ -203,6 +241,8 @@ class Subscription:
         log, audience = self._feed.log, self.group.audience
         if self._epoch != log.head.epoch:
             return elsewhere(log, audience)
+        if self.group.early(self._epoch, self._offset):
+            return flush(log, audience, self._offset)
         batch = catch_up(log, audience, self._offset, self._feed.slow)
         self.group.stats.skipped += isinstance(batch, Batch) and self._offset < log.tail
         return batch
@@ -215,7 +255,8 @@ class Subscription:
             status = freshness.present(self._feed.clock.monotonic())
             self._write(self.group.audience.render(status), 1)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Be in the group no more."""
         if self._base is not None:
             self._own = self.sent
             self._base = None
@@ -226,14 +267,14 @@ class Subscription:
     def full(self) -> None:
         """The writer takes no more for now."""
         if self._base is not None:
-            self._leave()
+            self.leave()
             self._wait()
 
     def drained(self) -> None:
         """The writer takes more again; what was missed meanwhile is sent."""
         if self._waiting:
             self._wait_no_more()
-            self._follow()
+            self.follow()
 
     def _wait(self) -> None:
         """Be behind until the buffer has drained."""

@@ -144,7 +144,7 @@ async def test_too_many_channels_are_refused(scene: Scene) -> None:
 
 
 async def test_bad_requests_are_refused_before_the_backend_is_asked(scene: Scene) -> None:
-    for query in ("live.mode=x", "live.since=x", "live.foo=1"):
+    for query in ("live.mode=x", "live.since=x", "live.foo=1", "live.interval=1"):
         with pytest.raises(ClientError):
             await scene.open(query)
     assert not scene.source.started
@@ -158,6 +158,26 @@ async def test_a_quiet_line_carries_heartbeats(scene: Scene) -> None:
         scene.clock.advance(1)
         await turn()
     assert client.writer.take() == b"heartbeat\n"
+
+
+@pytest.mark.parametrize("accept", ["lines", "text/event-stream"])
+async def test_a_client_hears_of_changes_at_most_as_often_as_it_asks(scene: Scene, accept: str) -> None:
+    client = await scene.open("live.interval=5s", accept=accept)
+    for count in range(4):
+        await scene.state([{"id": number} for number in range(count)])
+    assert client.writer.take().count(b"created") == 1
+    for _ in range(5):
+        assert client.writer.take() == b""
+        scene.clock.advance(1)
+        await turn()
+    assert client.writer.take().count(b"created") == 2
+
+
+async def test_a_poll_has_no_interval(scene: Scene) -> None:
+    await scene.open("live.wait=10&live.interval=5s", accept="*/*")
+    await scene.state([])
+    (error,) = scene.refused
+    assert (error.status, error.code) == (400, "bad_interval")
 
 
 async def test_what_a_client_may_not_say_closes_its_stream_alone(scene: Scene) -> None:

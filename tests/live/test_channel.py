@@ -60,6 +60,19 @@ async def test_many_events_of_one_turn_share_one_write() -> None:
     assert len(writer.take().splitlines()) == 32
 
 
+async def test_many_who_came_with_a_position_are_answered_by_the_first_state() -> None:
+    made = channel()
+    made.tell(Status(state="error", reason="down"))
+    writers = [ManualWriter(high=100_000) for _ in range(1000)]
+    for writer in writers:
+        to = made.subscribe(LINES, "patch", "lines", writer, lambda disconnect: None)
+        to.start(Position("lost", 3))
+        writer.take()
+    publish(made, 0)
+    await turn()
+    assert all(json.loads(writer.take())["reset"] for writer in writers)
+
+
 async def test_a_status_goes_out_after_the_events_before_it() -> None:
     made = channel()
     publish(made, 0)

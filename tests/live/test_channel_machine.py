@@ -26,6 +26,8 @@ from gateway.testing.writer import ManualWriter
 LINES = Encoding(encode=lambda event: json.dumps(event.envelope()).encode() + b"\n", kind="body")
 MODES: tuple[Mode, ...] = ("items", "items", "patch", "merge", "snapshot", "notify")
 KEPT, AGE = 6, 10.0
+PACES = (2.0, 15.0)  # the log keeps what happens in the one, and not in the other
+INTERVALS = st.sampled_from([0.0, 0.0, *PACES])
 
 
 @dataclass(slots=True)
@@ -152,32 +154,32 @@ class ChannelMachine(RuleBasedStateMachine):
 
     # What clients do.
 
-    @rule(mode=st.sampled_from(MODES))
-    def subscribe(self, mode: Mode) -> None:
-        self._join(mode, None)
+    @rule(mode=st.sampled_from(MODES), interval=INTERVALS)
+    def subscribe(self, mode: Mode, interval: float) -> None:
+        self._join(mode, None, interval)
 
     @precondition(lambda self: self.clients)
-    @rule(data=st.data(), size=st.integers(1, 200), mode=st.sampled_from([None, *MODES]))
-    def come_back(self, data: st.DataObject, size: int, mode: Mode | None) -> None:
+    @rule(data=st.data(), size=st.integers(1, 200), mode=st.sampled_from([None, *MODES]), interval=INTERVALS)
+    def come_back(self, data: st.DataObject, size: int, mode: Mode | None, interval: float) -> None:
         """A client's line breaks, and it resumes, perhaps in another mode."""
         client = data.draw(st.sampled_from(self.clients))
         self._read(client, size)
         if client.gone is None:
             self._leave(client)
-        self._join(mode or client.mode, client.at, foreign=client.foreign)
+        self._join(mode or client.mode, client.at, interval, foreign=client.foreign)
 
     @rule(mode=st.sampled_from(MODES), offset=st.integers(0, 30), epoch=st.integers(0, 5))
     def come_from_elsewhere(self, mode: Mode, offset: int, epoch: int) -> None:
         self._join(mode, Position(f"e{epoch}", offset), foreign=True)
 
-    def _join(self, mode: Mode, at: Position | None, *, foreign: bool = False) -> None:
+    def _join(self, mode: Mode, at: Position | None, interval: float = 0.0, *, foreign: bool = False) -> None:
         def finish(disconnect: Disconnect) -> None:
             client.gone = disconnect
             subscription.stop()
 
         mode = "items" if self.messages else mode
         client = Client(mode, self.head if at is None and self.messages else at, self.head.epoch, foreign=foreign)
-        subscription = self.channel.subscribe(LINES, mode, "lines", client.writer, finish)
+        subscription = self.channel.subscribe(LINES, mode, "lines", client.writer, finish, interval)
         client.subscription = subscription
         client.writer.on_flow(subscription.full, subscription.drained)
         self.clients.append(client)
@@ -347,6 +349,7 @@ class ChannelMachine(RuleBasedStateMachine):
         if not hasattr(self, "channel"):
             return
         self.turn()
+        self.trim(max(PACES))  # before the writers are read: what is too much for them follows
         for client in tuple(self.clients):
             while client in self.clients and client.writer.buffered:
                 self._read(client)

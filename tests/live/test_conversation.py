@@ -31,6 +31,22 @@ async def test_events_follow_the_answer(talk: Talk) -> None:
     assert [event["event"]["type"] for event in other.heard()] == ["snapshot"]
 
 
+async def test_a_subscription_has_an_interval_of_its_own(talk: Talk) -> None:
+    client = await talk.open()
+    client.heard()
+    (answer,) = await client.say(op="subscribe", id=1, channel="/shirts", interval="5")
+    assert answer["error"]["code"] == "bad_interval"
+    await client.say(op="subscribe", id=1, channel="/shirts", interval="5s")
+    for count in range(4):
+        await talk.scene.state([{"id": number} for number in range(count)])
+    assert [message["op"] for message in client.heard()] == ["ok", "event", "event"]
+    for _ in range(5):
+        assert client.heard() == []
+        talk.scene.clock.advance(1)
+        await turn()
+    assert [message["event"]["type"] for message in client.heard()] == ["created", "created"]
+
+
 async def test_the_bytes_of_an_event_are_made_once_for_all_sessions(talk: Talk) -> None:
     clients = [await talk.open() for _ in range(3)]
     for client in clients:
@@ -280,6 +296,7 @@ async def test_what_can_not_be_published_or_followed(talk: Talk) -> None:
         ({"op": "subscribe", "channel": "for.eve"}, "not_allowed"),
         ({"op": "subscribe", "channel": "chat.a", "mode": "items"}, "bad_mode"),
         ({"op": "subscribe", "channel": "chat.a", "since": "x"}, "bad_position"),
+        ({"op": "subscribe", "channel": "chat.a", "interval": "1ms"}, "bad_interval"),
     ):
         (answer,) = await client.say(id=1, **message)
         assert (answer["op"], answer["error"]["code"]) == ("error", code)

@@ -9,6 +9,7 @@ from gateway.errors import ClientError
 from gateway.live.negotiate import (
     check_options,
     check_origin,
+    interval_of,
     mode_of,
     position_of,
     request_of,
@@ -72,6 +73,20 @@ def test_the_mode_is_the_clients_or_the_routes_first() -> None:
     for mode in ("patch", "nonsense", ""):
         with pytest.raises(ClientError, match="choose one of: items, snapshot"):
             mode_of(request(mode=mode), LIVE)
+
+
+def test_an_interval_is_a_duration_within_bounds() -> None:
+    assert [interval_of(request(interval=text)) for text in ("1s", "2500ms", "1h")] == [1.0, 2.5, 3600.0]
+    assert interval_of(request()) == 0.0
+    for text, right in (
+        ("10", "such as 500ms, 2s"),
+        ("", "such as"),
+        ("999ms", "from 1s to 1h"),
+        ("2h", "from 1s to 1h"),
+    ):
+        with pytest.raises(ClientError, match=right) as caught:
+            interval_of(request(interval=text))
+        assert (caught.value.status, caught.value.code) == (400, "bad_interval")
 
 
 def test_unknown_options_are_refused_with_the_nearest_name() -> None:
