@@ -75,6 +75,13 @@ class ChannelPublisher:
     async def state(self, document: Json, *, more: Sequence[Json] = (), complete: bool = True) -> bool:
         return await self._take(partial(self._compare, document, more, "whole" if complete else "part"))
 
+    async def known(self, document: Json) -> bool:
+        if not self.items(document):
+            return False
+        async with self.outlet.turn:
+            step = await self.effort.make(partial(self._compare, document, (), "part"))
+        return step.change is None
+
     async def changes(self, document: Json, *, more: Sequence[Json] = ()) -> bool:
         if not self.has_state or self.channel.settings.items is None:
             raise ValueError("it tells of changes, and there are no `items` that could have changed")

@@ -128,6 +128,12 @@ class Publisher(Protocol):
     def unsettled(self) -> bool:
         """Whether items were absent whose deletion waits for further complete answers."""
 
+    async def known(self, document: Json) -> bool:
+        """Whether a page of a list has items, and none that is new, other than in the state, or in another order.
+
+        Raises ValueError as `state` does.
+        """
+
     async def changes(self, document: Json, *, more: Sequence[Json] = ()) -> bool:
         """What has changed of the list since the last `state`, some of which may be known: says if any was news.
 

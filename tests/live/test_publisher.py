@@ -186,6 +186,39 @@ async def test_pages_are_one_list(scene: Scene) -> None:
     assert b'"data": [{"id": 1}, {"id": 2}, {"id": 3}]' in client.writer.take()
 
 
+@pytest.mark.parametrize(
+    ("page", "known"),
+    [
+        ([{"id": 1, "n": 1}, {"id": 2, "n": 1}], True),
+        ([{"id": 2, "n": 1}, {"id": 3, "n": 1}], True),
+        ([{"id": 1, "n": 1, "seen": 9}], True),  # but for what is ignored
+        ([{"id": 1, "n": 2}, {"id": 2, "n": 1}], False),
+        ([{"id": 3, "n": 1}, {"id": 1, "n": 1}], False),  # one went to the top
+        ([{"id": 1, "n": 1}, {"id": 4, "n": 1}], False),
+        ([{"id": 1, "gone": True}], False),
+        ([{"id": 9, "gone": True}], True),
+        ([{"n": 1}], False),
+        ([], False),
+    ],
+)
+async def test_it_says_whether_a_page_is_known(scene: Scene, page: list[Json], *, known: bool) -> None:
+    said: list[bool] = []
+
+    async def ask(publish: Publisher) -> None:
+        said.append(await publish.known(page))
+
+    items = Items(ignore=("seen",), deleted="gone")
+    scene.route = replace(scene.route, settings=replace(scene.route.settings, items=items))
+    client = await scene.open()
+    await scene.source.do(ask)
+    assert said == [False], "there is no state yet"
+    await scene.state([{"id": number, "n": 1} for number in (1, 2, 3)])
+    client.writer.take()
+    await scene.source.do(ask)
+    assert said[1:] == [known]
+    assert client.writer.take() == b"", "asking publishes nothing"
+
+
 async def test_pages_must_be_lists(scene: Scene) -> None:
     said = []
 

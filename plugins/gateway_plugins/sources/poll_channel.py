@@ -6,9 +6,11 @@ While the backend fails, subscribers keep what they have and are told; polls go 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from gateway.plugin import (
     Again,
@@ -27,11 +29,14 @@ from gateway_plugins.sources.poll_hints import NONE, hints_of
 from gateway_plugins.sources.poll_memory import Memory
 from gateway_plugins.sources.poll_options import Pages
 from gateway_plugins.sources.poll_pages import Elsewhere, next_page
-from gateway_plugins.sources.poll_since import Progress, position
+from gateway_plugins.sources.poll_since import TOP, Progress, position
 from gateway_plugins.sources.poll_tempo import Pace, Tempo
 
 # Looking through so many items for where they lead takes 2 ms as well.
 _MANY = 1000
+
+End: TypeAlias = Literal["end", "known", "limit", "gap"]
+"""Where reading a list ended: at its end, where all is known, at what may be read, or where a part is missing."""
 
 
 class Gathered(NamedTuple):
@@ -40,7 +45,7 @@ class Gathered(NamedTuple):
     digest: bytes
     documents: list[Json]
     fresh: bool
-    complete: bool
+    end: End
     validators: Validators
     headers: tuple[tuple[bytes, bytes], ...]
 
@@ -56,8 +61,8 @@ class PolledChannel:
         self._fetcher = Fetcher(tools, target)
         self._tempo = Tempo(pace, target.phase)
         self._memory = Memory(tools.conditional.max_304, tools.conditional.ttl, trusted=tools.conditional.etag)
-        self._progress = Progress(tools.since)
-        self._asked = b""
+        self._progress = Progress(tools.since, tools.pages)
+        self._asked = b"", False
         self._hints = NONE
         self._known_ok = False
         self._reread = False
@@ -116,11 +121,11 @@ class PolledChannel:
         conditions = self._memory.conditions(now)
         try:
             async with self._tools.deadline():
-                gathered = await self._ask(conditions)
+                gathered = await self._ask(conditions, changes=changes)
         except TimeoutError:
             raise late() from None
         except Failed as failure:
-            if changes and failure.is_refusal and self._progress.lose():
+            if changes and self._tools.since is not None and failure.is_refusal and self._progress.lose():
                 self._publish.met("since_refused")
             raise
         news = False
@@ -140,53 +145,48 @@ class PolledChannel:
         changes = None
         if self._reread:
             self._reread = False
-            self._progress.lose()
+            self._progress.expire()
         if self._publish.has_state and not self._publish.unsettled:
             changes = self._progress.changes(whole, now)
-        asked = changes or self._progress.whole(whole)
+        asked = changes or self._progress.whole(whole), changes is not None
         if asked != self._asked:
             self._asked, self._memory = asked, self._memory.anew()
         return changes is not None
 
-    async def _ask(self, conditions: Headers) -> Gathered | None:
+    async def _ask(self, conditions: Headers, *, changes: bool) -> Gathered | None:
         """The state, or what has changed of it, as the backend tells it; None when it is not modified."""
-        answer = await self._fetcher.fetch(self._asked, conditions)
+        answer = await self._fetcher.fetch(self._asked[0], conditions)
         has_state, date = self._publish.has_state, self._clock.time()
         good = judge(answer, conditional=bool(conditions), has_state=has_state, now=date)
         self._hints = hints_of(answer.headers, date)
         if not good:
             return None
         if self._tools.pages is not None:
-            return await self._gather(self._tools.pages, answer)
+            return await self._gather(self._tools.pages, answer, changes=changes)
         reading = await self._fetcher.read(answer, self._memory.digest)
         return Gathered(
             digest=reading.digest,
             documents=[reading.document],
             fresh=reading.fresh,
-            complete=answer.status != 206,
+            end="gap" if answer.status == 206 else "end",
             validators=validators_of(answer.headers),
             headers=answer.headers,
         )
 
-    async def _gather(self, pages: Pages, answer: Answer) -> Gathered:
-        """All pages of a list, of which `answer` is the first."""
-        first, target, digest = answer, self._asked, sha256()
-        asked, documents, size = {target}, list[Json](), 0
+    async def _gather(self, pages: Pages, answer: Answer, *, changes: bool) -> Gathered:
+        """All pages of a list, of which `answer` is the first; of its changes, those that may hold some."""
+        first, digest = answer, sha256()
+        asked, documents, size = {self._asked[0]}, list[Json](), 0
         while True:
             reading = await self._fetcher.read(answer, None)
             digest.update(reading.digest)
             documents.append(reading.document)
             size += len(answer.body)
-            complete = answer.status != 206
-            try:
-                following = next_page(pages, target, answer, reading.document, len(documents))
-            except Elsewhere:
-                following, complete = None, False
-                self._publish.met("page_elsewhere")
-            if following is None or not complete:
+            end, following = await self._onward(pages, answer, documents, changes=changes)
+            if following is None:
                 break
             if following in asked or len(documents) >= pages.max or size >= self._tools.max_body:
-                complete = False
+                end = "limit"
                 self._publish.met("pages_cut_off")
                 break
             asked.add(following)
@@ -199,23 +199,38 @@ class PolledChannel:
             digest=digest.digest(),
             documents=documents,
             fresh=digest.digest() != self._memory.digest,
-            complete=complete,
-            validators=validators_of(first.headers) if known and complete else Validators(),
+            end=end,
+            validators=validators_of(first.headers) if known and end in ("end", "known") else Validators(),
             headers=first.headers,
         )
+
+    async def _onward(
+        self, pages: Pages, answer: Answer, documents: list[Json], *, changes: bool
+    ) -> tuple[End, bytes | None]:
+        """The page after the last of `documents`, which `answer` brought; when there is none to read, why."""
+        if answer.status == 206:
+            return "gap", None
+        try:
+            following = next_page(pages, self._asked[0], answer, documents[-1], len(documents))
+        except Elsewhere:
+            self._publish.met("page_elsewhere")
+            return "gap", None
+        if following is not None and changes and pages.stop_when_known:
+            with _fitting():
+                if await self._publish.known(documents[-1]):
+                    return "known", None
+        return "end", following
 
     async def _take(self, gathered: Gathered, now: float, *, changes: bool) -> bool:
         """Publish what an answer brings; says whether that is news."""
         changed, publish, (document, *more) = False, self._publish, gathered.documents
         if gathered.fresh:
-            try:
-                if changes:
+            with _fitting():
+                if changes and self._tools.since is not None:
                     changed = await publish.changes(document, more=more)
                 else:
-                    changed = await publish.state(document, more=more, complete=gathered.complete)
+                    changed = await publish.state(document, more=more, complete=gathered.end == "end")
                 await self._move(gathered, changes=changes)
-            except ValueError as error:
-                raise Failed(f"the backend's answer does not fit the route: {error}") from None
         if self._memory.whole(gathered.digest, gathered.validators, now, changed=changed):
             publish.met("validator_distrusted")
         return changed
@@ -223,9 +238,10 @@ class PolledChannel:
     async def _move(self, gathered: Gathered, *, changes: bool) -> None:
         """What the answer told is published: go on from where it ends."""
         since = self._tools.since
-        if since is None:
+        if since is None:  # what lies beyond a limit is out of reach for a whole read, too
+            self._progress.move(None if gathered.end == "gap" else TOP, changes=False)
             return
-        if not gathered.complete:  # what it lacks would never be asked for again
+        if gathered.end != "end":  # what it lacks would never be asked for again
             self._progress.lose()
             return
         items = [item for document in gathered.documents for item in self._publish.items(document)]
@@ -249,3 +265,12 @@ class PolledChannel:
                 )
             )
         return again(self._tools, self._tempo, pause, failure.retry_after and pause)
+
+
+@contextmanager
+def _fitting() -> Iterator[None]:
+    """Around what takes documents: one that is not what the route's `items` promise is a failure of the backend."""
+    try:
+        yield
+    except ValueError as error:
+        raise Failed(f"the backend's answer does not fit the route: {error}") from None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gateway.plugin import Options, Place, format_duration
 
 if TYPE_CHECKING:
-    from gateway_plugins.sources.poll_options import PollOptions
+    from gateway_plugins.sources.poll_options import Pages, PollOptions
 
 
 def unfit(options: PollOptions, place: Place) -> Iterator[tuple[str, str]]:
@@ -83,9 +83,23 @@ def _pages(options: PollOptions) -> Iterator[tuple[str, str]]:
         yield "pages.first", "only with page: without it nobody counts the pages"
     if pages.etag_of_all and not options.conditional.etag:
         yield "pages.etag_of_all", "conditional.etag is false, so no ETag is used: remove one of the two"
+    yield from _newest(options, pages)
     for key in ("page", "offset"):
         if since is not None and getattr(pages, key) == since.param:
             yield f"pages.{key}", f"since.param is {since.param} as well, and a parameter can't say both"
+
+
+def _newest(options: PollOptions, pages: Pages) -> Iterator[tuple[str, str]]:
+    base, every = options.interval.base, format_duration(pages.full_every)
+    if not pages.stop_when_known:
+        if _given(pages, "full_every"):
+            yield "pages.full_every", "only with stop_when_known: without it each poll reads the whole"
+    elif options.since is not None:
+        yield "pages.stop_when_known", "since asks for changes alone, and reads all of them: remove one of the two"
+    elif pages.max == 1:
+        yield "pages.stop_when_known", "with max: 1 no further page is read anyhow: remove one of the two"
+    elif pages.full_every <= base:
+        yield "pages.full_every", f"each poll would read the whole: {every} is not longer than the interval"
 
 
 def _since(options: PollOptions) -> Iterator[tuple[str, str]]:

@@ -167,6 +167,10 @@ class Pages(Options):
     """no more pages in one poll; what lies beyond is unknown, and never taken for deleted"""
     etag_of_all: bool = False
     """the ETag of the first page stands for the whole list, so that it may be asked whether that has changed"""
+    stop_when_known: bool = False
+    """for lists with the newest first: pages are read up to the first of which everything is known already"""
+    full_every: Time = 300.0
+    """with stop_when_known: the whole is read again after so long, to see what lies further down"""
 
     @model_validator(mode="before")
     @classmethod

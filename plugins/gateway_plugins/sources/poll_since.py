@@ -10,14 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from math import inf
 from typing import TypeAlias
 
 from gateway.plugin import Json
-from gateway_plugins.sources.poll_options import Since
+from gateway_plugins.sources.poll_options import Pages, Since
 from gateway_plugins.sources.poll_pages import search, with_parameter
 
 # In microseconds since 1970 when it is a time; else as the backend gave it.
 Position: TypeAlias = int | float | str
+
+# Of a list that is read from its first page on.
+TOP: Position = 0
 
 # Marks of real backends have some hundred bytes; a URL holds no more than this.
 _LONGEST = 4096
@@ -28,12 +32,20 @@ _UNITS = {"unix": 10**6, "unix_ms": 10**3}
 
 
 class Progress:
-    """How far one channel has read. Without a position, and now and then with one, the whole list is to be read."""
+    """How far one channel has read. Without a position, and now and then with one, the whole list is to be read.
 
-    __slots__ = ("_position", "_since", "_whole_at")
+    Of a list whose newest stand first (`pages.stop_when_known`), changes are read from its TOP, which is a position.
+    """
 
-    def __init__(self, since: Since | None) -> None:
+    __slots__ = ("_every", "_position", "_since", "_whole_at")
+
+    def __init__(self, since: Since | None, pages: Pages | None = None) -> None:
         self._since = since
+        self._every = 0.0
+        if since is not None:
+            self._every = since.full_every
+        elif pages is not None and pages.stop_when_known:
+            self._every = pages.full_every
         self._position: Position | None = None
         self._whole_at = 0.0
 
@@ -42,8 +54,10 @@ class Progress:
 
     def changes(self, target: bytes, now: float) -> bytes | None:
         """What to ask for to hear of changes alone; None when the whole is to be read."""
-        if self._since is None or self._position is None or now - self._whole_at >= self._since.full_every:
+        if self._position is None or now - self._whole_at >= self._every:
             return None
+        if self._since is None:
+            return target
         return with_parameter(target, self._since.param, written(self._since, self._position))
 
     def whole(self, target: bytes) -> bytes:
@@ -55,6 +69,10 @@ class Progress:
     def read_whole(self, now: float) -> None:
         """The whole has been read, or is said to be as it was."""
         self._whole_at = now
+
+    def expire(self) -> None:
+        """The whole is to be read next."""
+        self._whole_at = -inf
 
     def move(self, found: Position | None, *, changes: bool) -> bool:
         """An answer was published that leads to `found`; says whether there is a position to go on from."""

@@ -115,6 +115,12 @@ class Channel:
         assert isinstance(listed, list)
         return listed
 
+    async def known(self, document: Json) -> bool:
+        if self.refuses:
+            raise ValueError(self.refuses)
+        last = self.documents[-1]
+        return bool(self.items(document)) and all(item in self.items(last) for item in self.items(document))
+
     async def changes(self, document: Json, *, more: Sequence[Json] = ()) -> bool:
         if self.refuses:
             raise ValueError(self.refuses)

@@ -28,6 +28,7 @@ def test_what_makes_sense() -> None:
         {"interval": "10m"},
         {"conditional": {"ttl": "6s"}, "interval": "5s"},
         {"conditional": {"max_304": 3}, "pages": {"page": "p", "first": 0, "etag_of_all": True}},
+        {"pages": {"stop_when_known": True, "full_every": "6s"}, "interval": "5s"},
         {"pages": {"field": "next", "cursor": "after"}, "since": SINCE},
         {"decode": "csv"},
     ):
@@ -68,6 +69,10 @@ def test_what_is_polled_for_nobody_has_to_be_known(options: object, place: Place
         ({"pages": {"page": "after"}, "since": SINCE}, "pages.page"),
         ({"pages": {"offset": "after"}, "since": SINCE}, "pages.offset"),
         ({"interval": "5m", "since": SINCE}, "since.full_every"),
+        ({"pages": {"stop_when_known": True}, "since": SINCE}, "pages.stop_when_known"),
+        ({"pages": {"stop_when_known": True, "max": 1}}, "pages.stop_when_known"),
+        ({"pages": {"stop_when_known": True}, "interval": "5m"}, "pages.full_every"),
+        ({"pages": {"full_every": "1h"}}, "pages.full_every"),
         ({"decode": "text"}, "decode"),
         ({"decode": "xml"}, "decode"),
     ],
