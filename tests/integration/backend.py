@@ -32,7 +32,7 @@ class Asked:
 
 @dataclass(slots=True)
 class Backend:
-    """`mode` is "ok", "error" (500), "hang" (no answer), or "garbage" (no HTTP).
+    """`mode` is "ok", "error" (500), "gone" (404), "hang" (no answer), or "garbage" (no HTTP).
 
     `hold` delays answers until it is set, `stale` those of reads, which are then as of when they were asked for: `late`
     of them wait. `marks` are headers of every answer to a read.
@@ -97,6 +97,8 @@ class Backend:
         shirts = self.shirts.get(asked.header("authorization"))
         if self.mode == "error":
             return _response(500, {"error": "out of order"})
+        if self.mode == "gone":
+            return _response(404, {"error": "no shirts"})
         if shirts is None:
             return _response(401, {"error": "who?"}, ['WWW-Authenticate: Bearer realm="shop"'])
         if asked.method == "PATCH":

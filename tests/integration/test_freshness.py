@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.integration.backend import Backend
 from tests.integration.clients import TRANSPORTS, Headers, Said, Stream, heard, of_envelope, websockets_json
@@ -57,6 +58,34 @@ async def test_a_backend_that_is_down_or_refuses_at_the_start_is_asked_again(gat
 def polls(running: Gateway, result: str) -> float:
     samples = [(labels["result"], value) for name, labels, value in running.samples() if name.endswith("polls_total")]
     return sum(value for found, value in samples if found == result)
+
+
+GONE = """\
+upstreams:
+  shop: {{url: "{url}"}}
+routes:
+  - path: /api/shirts
+    upstream: shop
+    live: {{poll: {{interval: 200ms, terminal: [404, 410]}}, items: {{key: id}}}}
+"""
+
+
+async def test_what_is_gone_for_good_ends_and_may_come_back(gateway: Serve, backend: Backend) -> None:
+    running = gateway(GONE.format(url=backend.url))
+    url = f"{running.url}/api/shirts".replace("http", "ws", 1)
+    async with connect(url) as socket:
+        assert "snapshot" in str(await socket.recv())
+        backend.mode = "gone"
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4404
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(url)
+    assert refused.value.response.status_code == 404
+    backend.mode = "ok"
+    async with connect(url) as socket:
+        assert "snapshot" in str(await socket.recv())
 
 
 AGING = """\

@@ -72,6 +72,8 @@ class PollSource:
             method=options.request.method,
             body=options.request.payload,
             tokens=Tokens(oauth2, context) if oauth2 is not None else None,
+            terminal=frozenset(options.terminal),
+            rates=options.rate.rates,
         )
         self._channel = partial(PolledChannel, options.pace, tools)
         self._tools, self._pace, self._batch = tools, options.pace, options.batch

@@ -7,6 +7,7 @@ shown to clients, so they hold nothing of the answer but its status.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 from gateway.plugin import Answer, Headers, Json, Refused
 from gateway_plugins.sources.poll_formats import Format
-from gateway_plugins.sources.poll_hints import retry_after
+from gateway_plugins.sources.poll_hints import USUAL, Rates, retry_after
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -83,16 +84,27 @@ class Reading:
     fresh: bool
 
 
-def judge(answer: Answer, *, conditional: bool, has_state: bool, now: float) -> bool:
-    """Whether the answer brings a state: false for 304. Raises Failed, or Refused when asking again is no use."""
+def judge(
+    answer: Answer,
+    *,
+    conditional: bool,
+    has_state: bool,
+    now: float,
+    terminal: Collection[int] = (),
+    rates: Rates = USUAL,
+) -> bool:
+    """Whether the answer brings a state: false for 304. Raises Failed, or Refused when asking again is no use.
+
+    `terminal` are statuses that end what has a state, too.
+    """
     status = answer.status
     if status in (200, 206):  # 206, which nobody asked for, is a part: it says nothing of what it lacks
         return True
     if status == 304 and conditional:
         return False
-    if status in (401, 403) or (status in (404, 410) and not has_state):
+    if status in (401, 403) or status in terminal or (status in (404, 410) and not has_state):
         raise Refused(status, [header for header in answer.headers if header[0].lower() == b"www-authenticate"])
-    wait = retry_after(answer.headers, now) if status in (429, 503) else None
+    wait = retry_after(answer.headers, now, rates) if status in (429, 503) else None
     raise Failed(_why(status), status, wait, code="upstream_status")
 
 

@@ -171,8 +171,9 @@ class BatchLook:
             async with crowd.tools.deadline():
                 answer = await fetcher.fetch(target, conditions)
                 now = self._clock.time()
-                good = judge(answer, conditional=bool(conditions), has_state=True, now=now)
-                self._hints = hints_of(answer.headers, now)
+                rates = crowd.tools.rates
+                good = judge(answer, conditional=bool(conditions), has_state=True, now=now, rates=rates)
+                self._hints = hints_of(answer.headers, now, rates)
                 if not good:
                     return _Told(known or b"", None, Validators(), "not_modified")
                 reading = await fetcher.read(answer, known)

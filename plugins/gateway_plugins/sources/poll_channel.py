@@ -156,9 +156,18 @@ class PolledChannel:
     async def _ask(self, conditions: Headers, *, changes: bool) -> Gathered | None:
         """The state, or what has changed of it, as the backend tells it; None when it is not modified."""
         answer = await self._fetcher.fetch(self._asked[0], conditions)
-        has_state, date = self._publish.has_state, self._clock.time()
-        good = judge(answer, conditional=bool(conditions), has_state=has_state, now=date)
-        self._hints = hints_of(answer.headers, date)
+        tools, date = self._tools, self._clock.time()
+        # with a position it may be that which is gone: 410 for one too old
+        positioned = changes and tools.since is not None
+        good = judge(
+            answer,
+            conditional=bool(conditions),
+            has_state=self._publish.has_state,
+            now=date,
+            terminal=() if positioned else tools.terminal,
+            rates=tools.rates,
+        )
+        self._hints = hints_of(answer.headers, date, tools.rates)
         if not good:
             return None
         if self._tools.pages is not None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from gateway.plugin import Again, Answer, Clock, Headers, Target, Unshared, UpstreamError
 from gateway_plugins.sources.poll_answer import Failed, Reading, is_heavy, read
 from gateway_plugins.sources.poll_formats import Format
-from gateway_plugins.sources.poll_hints import unshared
+from gateway_plugins.sources.poll_hints import USUAL, Rates, unshared
 from gateway_plugins.sources.poll_oauth2 import Tokens
 from gateway_plugins.sources.poll_options import Conditional, Pages, Since
 from gateway_plugins.sources.poll_tempo import Tempo
@@ -34,7 +34,8 @@ class Tools:
     """What all channels of a source poll with.
 
     `deadline` makes what bounds one poll in time; `own` says that the credentials are the gateway's, so that what
-    the backend says of its limits holds for all channels; `tokens` are where they come from if they change.
+    the backend says of its limits holds for all channels; `tokens` are where they come from if they change; `terminal`
+    are statuses that end a channel even if it has a state.
     """
 
     clock: Clock
@@ -49,6 +50,8 @@ class Tools:
     method: str = "GET"
     body: bytes = b""
     tokens: Tokens | None = None
+    terminal: frozenset[int] = frozenset()
+    rates: Rates = USUAL
 
 
 class Shared(NamedTuple):

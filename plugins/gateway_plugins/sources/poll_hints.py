@@ -24,19 +24,32 @@ _EPOCH = 1e9
 # (`early_limit: 0.9` in Filebeat).
 _EARLY = 0.1
 
-_WANTED = frozenset(
-    [
-        b"cache-control",
-        b"ratelimit",
-        b"ratelimit-limit",
-        b"ratelimit-remaining",
-        b"ratelimit-reset",
-        b"retry-after",
-        b"x-poll-interval",
-        b"x-ratelimit-limit",
-        b"x-ratelimit-remaining",
-        b"x-ratelimit-reset",
-    ]
+_WANTED = frozenset([b"cache-control", b"retry-after", b"x-poll-interval"])
+
+
+class Rates(NamedTuple):
+    """The headers that tell of a rate limit, in lower case, the first that is there counts; `combined` has all in one.
+
+    `share` of the limit, or `kept` requests, are not for polls.
+    """
+
+    remaining: tuple[bytes, ...]
+    reset: tuple[bytes, ...]
+    limit: tuple[bytes, ...]
+    combined: bytes
+    share: float = 0.0
+    kept: int = 0
+
+    @property
+    def names(self) -> frozenset[bytes]:
+        return frozenset([*self.remaining, *self.reset, *self.limit, self.combined])
+
+
+USUAL = Rates(
+    remaining=(b"ratelimit-remaining", b"x-ratelimit-remaining"),
+    reset=(b"ratelimit-reset", b"x-ratelimit-reset"),
+    limit=(b"ratelimit-limit", b"x-ratelimit-limit"),
+    combined=b"ratelimit",
 )
 
 
@@ -54,15 +67,15 @@ class Hints(NamedTuple):
 NONE = Hints()
 
 
-def hints_of(headers: tuple[tuple[bytes, bytes], ...], now: float) -> Hints:
+def hints_of(headers: tuple[tuple[bytes, bytes], ...], now: float, rates: Rates = USUAL) -> Hints:
     """What the headers of an answer ask for; `now` in seconds since 1970."""
-    found = {lower: value for name, value in headers if (lower := name.lower()) in _WANTED}
+    found = _found(headers, rates)
     if not found:
         return NONE
     cached = _MAX_AGE.search(found.pop(b"cache-control", b"")[:1024])
     if not found:  # as most answers
         return Hints(fresh_for=float(cached[1])) if cached else NONE
-    wanted, exhausted = _budget(found, now)
+    wanted, exhausted = _budget(found, now, rates)
     every = _number(found.get(b"x-poll-interval"))
     if every is not None:
         wanted = max(wanted or 0.0, every)
@@ -87,25 +100,31 @@ def unshared(headers: tuple[tuple[bytes, bytes], ...], forwarded: frozenset[byte
     return ""
 
 
-def retry_after(headers: Headers | tuple[tuple[bytes, bytes], ...], now: float) -> float | None:
+def retry_after(headers: Headers | tuple[tuple[bytes, bytes], ...], now: float, rates: Rates = USUAL) -> float | None:
     """Retry-After, or the reset of a rate limit that is used up."""
-    found = {lower: value for name, value in headers if (lower := name.lower()) in _WANTED}
+    found = _found(headers, rates)
     value = found.get(b"retry-after")
     asked = parse_retry_after(value, now) if value else None
-    return asked if asked is not None else _budget(found, now)[1]
+    return asked if asked is not None else _budget(found, now, rates)[1]
 
 
-def _budget(found: dict[bytes, bytes], now: float) -> tuple[float | None, float | None]:
+def _found(headers: Headers | tuple[tuple[bytes, bytes], ...], rates: Rates) -> dict[bytes, bytes]:
+    wanted = _WANTED | rates.names
+    return {lower: value for name, value in headers if (lower := name.lower()) in wanted}
+
+
+def _budget(found: dict[bytes, bytes], now: float, rates: Rates) -> tuple[float | None, float | None]:
     """The pause that spreads what is left of a rate limit over its window, and how long there is nothing left."""
-    parameters = dict(_PARAMETER.findall(found.get(b"ratelimit", b"")[:1024]))
-    left = _first(parameters.get(b"r"), found.get(b"ratelimit-remaining"), found.get(b"x-ratelimit-remaining"))
-    reset = _first(parameters.get(b"t"), found.get(b"ratelimit-reset"), found.get(b"x-ratelimit-reset"))
+    parameters = dict(_PARAMETER.findall(found.get(rates.combined, b"")[:1024]))
+    left = _first(parameters.get(b"r"), *map(found.get, rates.remaining))
+    reset = _first(parameters.get(b"t"), *map(found.get, rates.reset))
     if left is None or reset is None:
         return None, None
     window = max(reset - now, 0.0) if reset > _EPOCH else reset
+    limit = _first(*map(found.get, rates.limit))
+    left -= rates.kept + rates.share * (limit or 0.0)
     if left < 1:
         return window, window
-    limit = _first(found.get(b"ratelimit-limit"), found.get(b"x-ratelimit-limit"))
     if limit is None or left > limit * _EARLY:
         return None, None
     return window / left, None

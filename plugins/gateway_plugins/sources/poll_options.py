@@ -26,6 +26,7 @@ from gateway_plugins.sources.poll_batch_options import Batch
 from gateway_plugins.sources.poll_credentials import USUAL, Credentials, HeaderName
 from gateway_plugins.sources.poll_fit import unfit
 from gateway_plugins.sources.poll_formats import FormatName
+from gateway_plugins.sources.poll_rate import Rate
 from gateway_plugins.sources.poll_request import Asking
 from gateway_plugins.sources.poll_tempo import Pace
 from gateway_plugins.sources.poll_words import Expression, Parameter, expression
@@ -271,6 +272,10 @@ class PollOptions(Options):
     """failures in a row before clients that have data are told that it is stale"""
     max_backoff: Time = 60.0
     """the longest pause while the backend fails, also when it asks for a longer one"""
+    terminal: list[Literal[404, 410]] = Field(default=[])
+    """answers that end the channel for good although it has data, as [404, 410]; without it data is stale then"""
+    rate: Rate = Rate()
+    """the headers of the backend's rate limit, and how much of it polls leave to others"""
 
     def misplaced(self, place: Place) -> Iterator[tuple[str, str]]:
         yield from unfit(self, place)

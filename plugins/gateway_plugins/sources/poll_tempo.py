@@ -80,7 +80,8 @@ class Tempo:
             # channels that began together, after a restart say, are spread over the interval
             self._first = False
             pause = max(pause * self._phase, interval / 10)
-        return pause
+        # neither spread nor jitter brings a poll before the reset
+        return max(pause, min(hints.exhausted or 0.0, pace.max_backoff))
 
     def failed(self, *, took: float, retry_after: float | None, random: float) -> float:
         """The pause after a failure: tolerated ones keep the pace, and what the backend asks for goes first.

@@ -108,6 +108,35 @@ async def test_what_a_batch_lacks_is_asked_for_by_its_own_url() -> None:
         ]
 
 
+async def test_what_vanishes_for_good_is_sent_away_by_its_own_url() -> None:
+    async with together(terminal=[404]) as scene:
+        one, two = scene.follow_all(2)
+        await scene.begin()
+        scene.backend.many = lambda ids: told(404)  # a list that is not there says nothing of what it lists
+        await scene.pass_time(40)
+        assert (one.refused, two.refused) == (None, None)
+        scene.backend.many = lambda ids: None
+        await scene.pass_time(400)
+        scene.backend.orders.pop("0")
+        await scene.pass_time(20)
+        assert (one.refused, two.refused, two.status) == (404, None, "ok")
+
+
+async def test_a_batch_leaves_a_part_of_the_limit_to_others() -> None:
+    async with together(rate={"remaining": "X-Left", "reset": "X-Reset", "early_limit": 5}) as scene:
+        scene.follow_all(2)
+        budget = (b"x-left", b"5"), (b"x-reset", b"30")
+        scene.backend.many = lambda ids: told(200, [scene.backend.orders[one] for one in ids], *budget)
+        await scene.begin()
+        scene.backend.many = lambda ids: told(429, None, *budget)
+        for _ in range(2):
+            scene.backend.forget()
+            await scene.pass_time(28)
+            assert scene.backend.asked == []
+            await scene.pass_time(3)
+            assert len(scene.backend.batches) == 1
+
+
 async def test_what_vanishes_is_as_if_it_were_alone() -> None:
     async with together(max_backoff="20s") as scene:
         one, two = scene.follow_all(2)
@@ -222,7 +251,7 @@ async def test_a_backend_that_is_down_at_first() -> None:
         assert (one.status, two.status) == ("error", "error")
         assert one.channel.ready.is_set()
         scene.backend.many = lambda ids: None
-        await scene.pass_time(29)
+        await scene.pass_time(28)
         assert len(scene.backend.asked) == 1, "it asked for so long"
         await scene.pass_time(10)
         assert (one.version, one.status, two.version) == (1, "ok", 1)
@@ -235,7 +264,7 @@ async def test_a_limit_of_the_gateways_own_credentials_holds_everybody() -> None
         await scene.begin()
         scene.backend.put("8")
         scene.follow("8")
-        await scene.pass_time(29)
+        await scene.pass_time(28)
         assert len(scene.backend.asked) == 1
 
 

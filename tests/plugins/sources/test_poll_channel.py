@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from gateway.plugin import Again, Answer, Codec, Headers, Json
-from tests.plugins.sources.scripted import NOT_MODIFIED, Backend, ok, run
+from tests.plugins.sources.scripted import NOT_MODIFIED, Backend, answer, ok, run
 
 
 async def test_the_first_poll_is_at_once_and_the_next_after_the_interval() -> None:
@@ -204,6 +204,21 @@ async def test_a_budget_that_is_used_up_holds_everybody_only_where_it_is_everybo
 ) -> None:
     this = run(ok(b"[1]", RateLimit="a;r=0;t=30"), credentials=credentials, jitter="0%")
     assert await this.watch().look() == Again(30.0, hold=hold, least=30.0)
+
+
+async def test_a_budget_of_the_backends_own_is_left_to_others_in_part() -> None:
+    names = {"remaining": "X-Left", "reset": "X-Reset", "limit": "X-Max", "early_limit": "25%"}
+    left = [ok(b"[1]", X_Left=str(number), X_Reset="30", X_Max="100") for number in (36, 25)]
+    this = run(*left, credentials="none", jitter="0%", rate=names)
+    watch = this.watch()
+    assert await watch.look() == Again(10.0)
+    assert await watch.look() == Again(30.0, hold=30.0, least=30.0)
+
+
+async def test_a_refusal_for_asking_too_often_has_a_budget_too() -> None:
+    names = {"remaining": "X-Left", "reset": "X-Reset", "early_limit": 9}
+    this = run(answer(429, X_Left="9", X_Reset="30"), credentials="none", jitter="0%", rate=names)
+    assert (await this.watch().look()).hold == 30.0
 
 
 async def test_a_poll_that_trickles_ends_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

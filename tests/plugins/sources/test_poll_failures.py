@@ -41,6 +41,21 @@ async def test_what_was_never_there_is_refused_but_what_is_missed_is_stale(statu
     assert missed.channel.told[0].upstream_status == status
 
 
+@pytest.mark.parametrize("status", [404, 410])
+async def test_what_is_missed_is_over_where_the_operator_says_so(status: int) -> None:
+    this = run(ok(b"[1]"), answer(status), terminal=[status])
+    watch = this.watch()
+    await watch.look()
+    with pytest.raises(Refused) as caught:
+        await watch.look()
+    assert caught.value.status == status
+    assert this.channel.results == ["changed", "refused"]
+    assert this.channel.told == []
+    other = run(ok(b"[1]"), answer(404 + 410 - status), terminal=[status])
+    await other.polls(4)
+    assert [told.state for told in other.channel.told] == ["stale"]
+
+
 async def test_failures_are_tolerated_told_and_recovered_from() -> None:
     this = run(ok(b"[1]"), *[answer(500)] * 4, ok(b"[1]"), jitter="0%", randoms=(0.5,) * 3 + (0.5,) * 9)
     await this.polls(6)

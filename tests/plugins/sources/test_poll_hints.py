@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway_plugins.sources.poll_hints import NONE, Hints, hints_of, retry_after, unshared
+from gateway_plugins.sources.poll_hints import NONE, USUAL, Hints, Rates, hints_of, retry_after, unshared
 
 NOW = 1_700_000_000.0
 
@@ -51,6 +51,44 @@ def test_what_headers_ask_for(headers: dict[str, str], hints: Hints) -> None:
 )
 def test_when_to_come_back(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(pairs(**headers), NOW) == seconds
+
+
+OWN = Rates(remaining=(b"x-left",), reset=(b"x-reset",), limit=(b"x-max",), combined=b"")
+
+
+@pytest.mark.parametrize(
+    ("headers", "rates", "hints"),
+    [
+        ({"X_Left": "0", "X_Reset": "30"}, USUAL, NONE),
+        ({"X_Left": "0", "X_Reset": "30"}, OWN, Hints(slowest=30.0, exhausted=30.0)),
+        ({"X_Left": "0", "X_Reset": "1700000030"}, OWN, Hints(slowest=30.0, exhausted=30.0)),
+        ({"X_Left": "5", "X_Reset": "30", "X_Max": "100"}, OWN, Hints(slowest=6.0)),
+        ({"RateLimit_Remaining": "0", "RateLimit_Reset": "30", "RateLimit": "a;r=0;t=30"}, OWN, NONE),
+        ({"X_Left": "0", "X_Reset": "30", "Cache_Control": "max-age=5"}, OWN, Hints(5.0, 30.0, 30.0)),
+    ],
+)
+def test_headers_of_the_backends_own(headers: dict[str, str], rates: Rates, hints: Hints) -> None:
+    assert hints_of(pairs(**headers), NOW, rates) == hints
+    assert retry_after(pairs(**headers), NOW, rates) == hints.exhausted
+
+
+@pytest.mark.parametrize(
+    ("left", "limit", "rates", "hints"),
+    [
+        ("31", "100", USUAL._replace(share=0.2), NONE),
+        ("30", "100", USUAL._replace(share=0.2), Hints(slowest=3.0)),  # ten for polls are spread
+        ("20", "100", USUAL._replace(share=0.2), Hints(slowest=30.0, exhausted=30.0)),
+        ("19", "100", USUAL._replace(share=0.2), Hints(slowest=30.0, exhausted=30.0)),
+        ("1", None, USUAL._replace(share=0.2), NONE),
+        ("51", None, USUAL._replace(kept=50), NONE),
+        ("50", None, USUAL._replace(kept=50), Hints(slowest=30.0, exhausted=30.0)),
+    ],
+)
+def test_a_part_of_the_limit_is_left_to_others(left: str, limit: str | None, rates: Rates, hints: Hints) -> None:
+    limits = {"X_RateLimit_Limit": limit} if limit is not None else {}
+    headers = pairs(X_RateLimit_Remaining=left, X_RateLimit_Reset="30", **limits)
+    assert hints_of(headers, NOW, rates) == hints
+    assert retry_after(headers, NOW, rates) == hints.exhausted
 
 
 @pytest.mark.parametrize(

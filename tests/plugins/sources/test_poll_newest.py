@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+
 from gateway.core.event import Json
 from gateway.core.settings import Items
-from gateway.plugin import Answer, Headers
+from gateway.plugin import Answer, Headers, Refused
 from gateway.testing.source import turn
-from tests.plugins.sources.scripted import ok, run
+from tests.plugins.sources.scripted import answer, ok, run
 from tests.plugins.sources.together import JSON, Followed, Together
 
 SIZE = 2
@@ -217,3 +219,12 @@ async def test_the_whole_is_not_asked_for_with_the_first_pages_validator() -> No
         reader.scene.channels.refresh("orders", b"/api/news", gone=True)
         assert await reader.poll() == [1, 2, 3, 4]
         assert reader.document == reader.news.items
+
+
+async def test_a_list_that_is_gone_for_good_ends_when_its_first_page_says_so() -> None:
+    pages = {"page": "page", "size": SIZE, "stop_when_known": True, "full_every": "1h"}
+    this = run(ok(b'[{"id": 1}]'), answer(404), pages=pages, terminal=[404])
+    watch = this.watch()
+    await watch.look()
+    with pytest.raises(Refused):
+        await watch.look()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gateway.plugin import Json, RereadingWatch
+from gateway.plugin import Json, Refused, RereadingWatch
 from gateway_plugins.sources import poll_channel
 from gateway_plugins.sources.poll_options import PollOptions, Since
 from gateway_plugins.sources.poll_since import Position, Progress, position, written
@@ -210,6 +210,16 @@ async def test_a_position_that_is_refused_is_given_up(status: int, again: bytes)
     await this.polls(3)
     assert this.backend.asked[2][1] == again
     assert this.channel.incidents.count("since_refused") == (status != 500)
+
+
+async def test_a_position_that_is_gone_is_not_the_end_but_a_list_that_is_gone_is() -> None:
+    this = run(FIRST, answer(410), since=KEYS, terminal=[404, 410])
+    watch = this.watch()
+    for _ in range(2):
+        await watch.look()
+    with pytest.raises(Refused):
+        await watch.look()
+    assert [b"since" in target for _, target, _ in this.backend.asked] == [False, True, False]
 
 
 async def test_without_a_position_the_whole_is_read_and_it_is_counted() -> None:

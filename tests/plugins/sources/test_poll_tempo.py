@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,14 @@ def tempo(pace: Pace, phase: float = 1.0) -> Tempo:
 
 def pauses(made: Tempo, *changes: bool, took: float = 0.0) -> list[float]:
     return [made.succeeded(changed=change, took=took, hints=NONE, random=0.5) for change in changes]
+
+
+@pytest.mark.parametrize("hints", [Hints(slowest=30.0, exhausted=30.0), Hints(slowest=9e9, exhausted=9e9)])
+def test_nothing_brings_a_poll_before_the_reset(hints: Hints) -> None:
+    made = Tempo(replace(FIXED, jitter=0.5), 0.01)
+    least = min(hints.exhausted or 0.0, 60.0)
+    for took in (0.0, 1.0):  # the first is spread, the second varies
+        assert made.succeeded(changed=False, took=took, hints=hints, random=0.0) == least
 
 
 def test_changes_make_it_quicker_down_to_the_shortest() -> None:
