@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from math import inf
 from weakref import WeakValueDictionary
 
 from gateway.core.asgi import Framing, Writer
@@ -35,6 +36,7 @@ class Channel:
 
     `ready` is set once there is a state, a failure to tell of, or a refusal; `users` counts those who hold it;
     each of `ends` is called when it ends before its user has left; `voices` are the credentials that its users lend.
+    `wish` is called when somebody has come with an interval of its own.
     """
 
     def __init__(self, name: str, route: str, settings: LiveSettings, stats: RouteStats, clock: Clock) -> None:
@@ -47,6 +49,7 @@ class Channel:
         self.ends: set[Callable[[Disconnect], None]] = set()
         self.stats = stats
         self.voices: Voices | None = None
+        self.wish: Callable[[], None] | None = None
         self._clock = clock
         self._feed = Feed(Log(settings.log, Position("", 0)), settings.slow, clock)
         self._groups: dict[tuple[Encoding, Mode, Framing], Group] = {}
@@ -64,6 +67,10 @@ class Channel:
     @property
     def freshness(self) -> Freshness:
         return self._feed.freshness
+
+    def wished(self) -> float:
+        """The shortest interval that a subscriber who is there asked for; inf when none did."""
+        return min((group.interval for group in self._paces() if group.members or group.ahead), default=inf)
 
     def begin(self, head: Position) -> None:
         """Take the place in the stream from which changes will be delivered."""
@@ -156,9 +163,13 @@ class Channel:
         group = self._paced.get(key)
         if group is None:
             log, clock = self._feed.log, self._clock
-            group = PacedGroup(like.audience, like.heartbeat, log.head, like.stats, interval, clock)
+            group = PacedGroup(like, log.head, interval, clock, self._wish)
             self._paced[key] = group
         return group
+
+    def _wish(self) -> None:
+        if self.wish is not None:
+            self.wish()
 
     def _paces(self) -> tuple[PacedGroup, ...]:
         return () if self._paced is None else tuple(self._paced.values())

@@ -206,6 +206,7 @@ class Channels:
             voices=channel.voices,
             params=request.params,
             key=share.key,
+            wished=channel.wished,
         )
         running = self._fill(live, followed, publisher, who)
         self._followed.update(who)
@@ -239,6 +240,7 @@ class Channels:
             ended = partial(self._forget, channel.name, channel)
             lane = self._looks.lane(live.upstream.name, live.polls)
             looking = self._looks.start(lane, watch, publisher, ended)
+            channel.wish = partial(self._looks.hasten, looking)
             return _Running(channel, place, who, partial(self._looks.stop, looking), publisher.outlet, looking)
         work = self._run(source, target, publisher)
         task = self._supervisor.start(work, f"source of route {live.route.name}")

@@ -19,7 +19,7 @@ from gateway.core.settings import Polls
 from gateway.core.stats import RouteStats
 from gateway.live.publisher import FIRST_PAUSE, LONGEST_PAUSE, ChannelPublisher
 from gateway.live.supervisor import Supervisor
-from gateway.plugin import Again, Clock, JoiningWatch, Refused, Status, Unshared, Watch
+from gateway.plugin import Again, Clock, JoiningWatch, Refused, Status, Unshared, Watch, WishedWatch
 
 _log = logging.getLogger("tidegate.live")
 
@@ -109,6 +109,12 @@ class Looks:
         """Look at it now, or shortly after the last time that was asked for; if a look is under way, after it."""
         self._schedule.refresh(looking, self._clock.monotonic())
         self._tick()
+
+    def hasten(self, looking: Looking) -> None:
+        """Look at it sooner where a subscriber has come who wishes for that, and the watch heeds it."""
+        if isinstance(looking.watch, WishedWatch):
+            self._schedule.hasten(looking, looking.watch.interval)
+            self._tick()
 
     def stop(self, looking: Looking) -> None:
         """Look at it no more; one under way is cancelled, but for the one that says so."""

@@ -6,25 +6,41 @@ comes when it is time goes out at once, and what came too early goes with the up
 
 from __future__ import annotations
 
-from gateway.core.log import Audience, Log
+from collections.abc import Callable
+
+from gateway.core.log import Log
 from gateway.core.position import Position
-from gateway.core.stats import StreamStats
-from gateway.live.subscriptions import Group
+from gateway.live.subscriptions import Group, Subscription
 from gateway.plugin import Clock
 
 
 class PacedGroup(Group):
-    """A group that is flushed when it is `due`. Who comes meanwhile, and so is ahead of it, waits for that as well."""
+    """A group that is flushed when it is `due`. Who comes meanwhile, and so is ahead of it, waits for that as well.
 
-    __slots__ = ("__weakref__", "_clock", "due", "interval")
+    Its audience is that of the group that it is `like`, so no bytes are made again. `came` is called when it has a
+    member after it had none.
+    """
+
+    __slots__ = ("__weakref__", "_came", "_clock", "due", "interval")
 
     def __init__(
-        self, audience: Audience, heartbeat: bytes, head: Position, stats: StreamStats, interval: float, clock: Clock
+        self,
+        like: Group,
+        head: Position,
+        interval: float,
+        clock: Clock,
+        came: Callable[[], None],
     ) -> None:
-        super().__init__(audience, heartbeat, head, stats)
+        super().__init__(like.audience, like.heartbeat, head, like.stats)
         self.interval = interval
         self.due = 0.0
         self._clock = clock
+        self._came = came
+
+    def add(self, member: Subscription) -> None:
+        super().add(member)
+        if len(self.members) == 1:
+            self._came()
 
     def early(self, epoch: str, offset: int) -> bool:
         return epoch == self.epoch and offset >= self.offset

@@ -58,6 +58,7 @@ from gateway.plugin.source import (
     Unshared,
     Watch,
     WatchingSource,
+    WishedWatch,
 )
 from gateway.plugin.transport import Collected, Connection, Discoverable, Encoding, Transport
 from gateway.plugin.upstream import StreamingUpstream, TunnelingUpstream, Upstream, UpstreamCall
@@ -131,6 +132,7 @@ __all__ = [
     "UpstreamName",
     "Watch",
     "WatchingSource",
+    "WishedWatch",
     "backoff",
     "bearer_token",
     "cookie_value",

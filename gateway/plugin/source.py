@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from gateway.core.asgi import Headers
@@ -74,7 +75,8 @@ class Target:
     `phase`, above 0 and at most 1, is the channel's own: what is done at an interval begins that part of it later,
     so that channels that start together do not go on in step. Where credentials are lent, `voices` has those of
     the subscribers there are, and `headers` none. `params` are those of the route's path, decoded, and `key` is that
-    of the `Share`: where it and `headers` are equal, targets are asked for in the same name.
+    of the `Share`: where it and `headers` are equal, targets are asked for in the same name. `wished` gives the
+    shortest interval that a subscriber who is there asked for, in seconds; inf when none did.
     """
 
     target: bytes
@@ -84,6 +86,7 @@ class Target:
     voices: Voices | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     key: bytes = b""
+    wished: Callable[[], float] = field(default=lambda: inf, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +192,15 @@ class Watch(Protocol):
         the next. Cancelled when the channel ends. If it raises Refused the channel ends; any other exception is
         a bug that is logged, and there is another look after a pause.
         """
+
+
+@runtime_checkable
+class WishedWatch(Protocol):
+    """A `Watch` that heeds the interval that its subscribers wish for (`Target.wished`)."""
+
+    @property
+    def interval(self) -> float:
+        """At most so long after the last look the next is to be, as wishes are now; inf to leave that as it is."""
 
 
 @runtime_checkable

@@ -56,6 +56,24 @@ def test_asked_for_early() -> None:
     assert (schedule.take(1.0), schedule.wake()) == ([], 101.0)
 
 
+def test_a_look_is_hastened_to_a_shorter_pause_after_the_last() -> None:
+    schedule, entry = Schedule[Entry](), Entry(Lane(1))
+    schedule.add(entry)
+    schedule.take(0.0)
+    schedule.finished(entry, 10.0, 60.0, least=3.0)
+    assert schedule.take(10.0) == []
+    schedule.hasten(entry, 90.0)
+    assert schedule.wake() == 70.0
+    for _ in range(3):
+        schedule.hasten(entry, 5.0)
+        assert schedule.wake() == 15.0
+    schedule.hasten(entry, 1.0)
+    assert schedule.wake() == 13.0, "not before the rest is over"
+    assert schedule.take(13.0) == [entry]
+    schedule.hasten(entry, 0.1)
+    assert schedule.take(13.0) == []
+
+
 def test_what_begins_later() -> None:
     schedule, entry = Schedule[Entry](), Entry(Lane(1))
     schedule.add(entry, 5.0)
@@ -204,6 +222,13 @@ class Play(RuleBasedStateMachine):
     @rule(data=st.data())
     def refresh(self, data: st.DataObject) -> None:
         self.schedule.refresh(data.draw(st.sampled_from(self.entries)), self.now)
+
+    @precondition(lambda self: self.entries)
+    @rule(data=st.data(), pause=st.sampled_from([0.5, 2.0]))
+    def hasten(self, data: st.DataObject, pause: float) -> None:
+        entry = data.draw(st.sampled_from(self.entries))
+        self.schedule.hasten(entry, pause)
+        assert entry.pause >= 0
 
     @precondition(lambda self: self.entries)
     @rule(data=st.data())

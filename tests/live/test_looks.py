@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
+from math import inf
 
 import pytest
 
@@ -88,6 +89,52 @@ async def test_the_first_look_is_at_once_and_the_others_at_their_time(scene: Sce
     scene.clock.advance(0.1)
     await turn()
     assert len(watch.looks) == 2
+
+
+class Heeding(Looker):
+    """One that gives its subscribers what they wish for, but nothing below two seconds."""
+
+    def __init__(self, publish: Publisher, target: Target) -> None:
+        super().__init__(publish)
+        self._target = target
+
+    @property
+    def interval(self) -> float:
+        return max(self._target.wished(), 2.0)
+
+
+async def test_who_comes_with_a_wish_has_the_next_look_sooner(scene: Scene, source: LookingSource) -> None:
+    def watch(target: Target, publish: Publisher) -> Watch:
+        source.targets.append(target)
+        source.watches.append(Heeding(publish, target))
+        return source.watches[-1]
+
+    source.watch = watch  # type: ignore[method-assign]
+    await scene.open()
+    (watched,), (target,) = source.watches, source.targets
+    await watched.publish.state([])
+    await watched.end(pause=60.0)
+    assert target.wished() == inf
+    wishing = await scene.open("live.interval=5s")
+    await scene.open("live.interval=30s")
+    assert target.wished() == 5.0
+    scene.clock.advance(4.9)
+    await turn()
+    assert len(watched.looks) == 1
+    scene.clock.advance(0.1)
+    await turn()
+    assert len(watched.looks) == 2
+    await watched.end(pause=60.0)
+    await wishing.leave()
+    assert target.wished() == 30.0
+    for _ in range(5):
+        await (await scene.open("live.interval=1s")).leave()
+    scene.clock.advance(1.9)
+    await turn()
+    assert len(watched.looks) == 2
+    scene.clock.advance(0.1)
+    await turn()
+    assert len(watched.looks) == 3
 
 
 async def test_many_channels_wait_with_one_timer(scene: Scene, source: LookingSource) -> None:

@@ -59,13 +59,17 @@ class PolledChannel:
         self._target = target
         self._publish = publish
         self._fetcher = Fetcher(tools, target)
-        self._tempo = Tempo(pace, target.phase)
+        self._tempo = Tempo(pace, target.phase, target.wished)
         self._memory = Memory(tools.conditional.max_304, tools.conditional.ttl, trusted=tools.conditional.etag)
         self._progress = Progress(tools.since, tools.pages)
         self._asked = b"", False
         self._hints = NONE
         self._known_ok = False
         self._reread = False
+
+    @property
+    def interval(self) -> float:
+        return self._tempo.soonest
 
     @property
     def failing(self) -> bool:

@@ -1,13 +1,16 @@
-"""How often one channel is polled: by what changes, by how long it takes, and by what the backend asks for.
+"""How often one channel is polled: by what changes, by how long it takes, and by what others ask for.
 
 Pure: answers, durations and random numbers come in, pauses come out, all in seconds. Two loops move the interval of
 an operator who gives a range. Activity: a change halves it, three polls in a row without one make it half as long
 again. Pressure: a backend that takes more than half of the interval to answer is asked less often, until it has time.
+Subscribers may wish for a shorter interval, within the range.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 from gateway.plugin import backoff, jittered, rest
 from gateway_plugins.sources.poll_hints import Hints
@@ -36,12 +39,14 @@ class Pace:
 class Tempo:
     """The interval in force, and the failures in a row."""
 
-    __slots__ = ("_activity", "_first", "_pace", "_phase", "_pressure", "_quiet", "failures")
+    __slots__ = ("_activity", "_first", "_pace", "_phase", "_pressure", "_quiet", "_told", "_wished", "failures")
 
-    def __init__(self, pace: Pace, phase: float) -> None:
+    def __init__(self, pace: Pace, phase: float, wished: Callable[[], float] = lambda: inf) -> None:
         self.failures = 0
         self._pace = pace
         self._phase = phase
+        self._wished = wished
+        self._told = 0.0
         self._activity = pace.base
         self._pressure = 1.0
         self._quiet = 0
@@ -52,7 +57,14 @@ class Tempo:
 
     @property
     def interval(self) -> float:
-        return min(self._activity * self._pressure, max(self._pace.longest, self._pace.base))
+        """What a subscriber wishes for makes it shorter, within the operator's range; a slow backend longer."""
+        activity = min(self._activity, max(self._wished(), self._pace.shortest))
+        return min(activity * self._pressure, max(self._pace.longest, self._pace.base))
+
+    @property
+    def soonest(self) -> float:
+        """The pause that a wish may bring about: what the backend told goes first, and its rest after failures."""
+        return inf if self.failures or self._first else max(self.interval, self._told)
 
     @property
     def longest_pause(self) -> float:
@@ -70,18 +82,21 @@ class Tempo:
         self.failures = 0
         if pace.adapt:
             self._adapt(changed=changed and not self._first, took=took)
-        interval = self.interval
+        self._told = 0.0
         if hints.fresh_for is not None and pace.longest > pace.shortest:
-            interval = max(interval, min(hints.fresh_for, pace.longest))
+            self._told = min(hints.fresh_for, pace.longest)
         if hints.slowest is not None:
-            interval = max(interval, min(hints.slowest, pace.max_backoff))
+            self._told = max(self._told, min(hints.slowest, pace.max_backoff))
+        interval = max(self.interval, self._told)
         pause = rest(jittered(interval, pace.jitter, random), took)
         if self._first:
             # channels that began together, after a restart say, are spread over the interval
             self._first = False
             pause = max(pause * self._phase, interval / 10)
         # neither spread nor jitter brings a poll before the reset
-        return max(pause, min(hints.exhausted or 0.0, pace.max_backoff))
+        reset = min(hints.exhausted or 0.0, pace.max_backoff)
+        self._told = max(self._told, reset)
+        return max(pause, reset)
 
     def failed(self, *, took: float, retry_after: float | None, random: float) -> float:
         """The pause after a failure: tolerated ones keep the pace, and what the backend asks for goes first.

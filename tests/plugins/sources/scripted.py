@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import TypeAlias
 
 from gateway.errors import UpstreamError
@@ -157,13 +158,20 @@ class Run:
     codec: Codec
     phase: float = 1.0
     upstream_at: Callable[[str], Upstream] | None = None
+    wishes: list[float] = field(default_factory=list)
 
     def watch(self) -> Watch:
         context = Context(clock=self.clock, codecs={"json": self.codec})
         if self.upstream_at is not None:
             context = replace(context, upstream_at=self.upstream_at)
         source = plugin.make(self.options, context)
-        target = Target(target=b"/api?a=1", headers=[(b"authorization", b"t")], upstream=self.backend, phase=self.phase)
+        target = Target(
+            target=b"/api?a=1",
+            headers=[(b"authorization", b"t")],
+            upstream=self.backend,
+            phase=self.phase,
+            wished=lambda: min(self.wishes, default=inf),
+        )
         assert isinstance(source, WatchingSource)
         return source.watch(target, self.channel)
 

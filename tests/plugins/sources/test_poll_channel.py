@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import gzip
 import threading
+from math import inf
 
 import pytest
 
-from gateway.plugin import Again, Answer, Codec, Headers, Json
+from gateway.plugin import Again, Answer, Codec, Headers, Json, WishedWatch
 from tests.plugins.sources.scripted import NOT_MODIFIED, Backend, answer, ok, run
 
 
@@ -27,6 +28,19 @@ async def test_channels_that_begin_together_go_on_apart(phase: float, times: lis
     this.phase = phase
     await this.polls(3)
     assert this.backend.times() == times
+
+
+async def test_a_wish_is_heeded_within_the_range() -> None:
+    this = run(ok(b"[1]"), interval={"base": "10s", "min": "4s", "max": "60s"})
+    this.wishes.append(1.0)
+    watch = this.watch()
+    assert isinstance(watch, WishedWatch)
+    assert watch.interval == inf
+    assert (await watch.look()).pause == 4.0
+    assert watch.interval == 4.0
+    this.wishes[:] = [7.0]
+    assert watch.interval == 7.0
+    assert (await watch.look()).pause == 7.0
 
 
 async def test_what_is_asked() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -43,6 +44,32 @@ def test_quiet_makes_it_slower_up_to_the_longest() -> None:
 def test_a_fixed_interval_is_fixed() -> None:
     assert set(pauses(tempo(FIXED), True, True, False, False, False, False)) == {8.0}
     assert tempo(FIXED).succeeded(changed=False, took=0.0, hints=Hints(fresh_for=60.0), random=0.5) == 8.0
+
+
+def test_a_wish_makes_it_quicker_within_the_range_and_while_it_lasts() -> None:
+    wishes = [5.0]
+    made = Tempo(ADAPTIVE, 1.0, lambda: min(wishes))
+    assert pauses(made, False) == [5.0]
+    assert made.soonest == 5.0
+    wishes.append(0.1)
+    assert pauses(made, False) == [1.0]
+    wishes[:] = [30.0]
+    assert pauses(made, False) == [12.0], "one that is longer changes nothing"
+    fixed = Tempo(FIXED, 1.0, lambda: 1.0)
+    assert pauses(fixed, False, False) == [8.0, 8.0]
+
+
+def test_what_the_backend_tells_goes_before_a_wish() -> None:
+    made = Tempo(ADAPTIVE, 1.0, lambda: 2.0)
+    assert made.soonest == inf, "nothing is known yet"
+    assert made.succeeded(changed=False, took=0.0, hints=Hints(slowest=20.0), random=0.5) == 20.0
+    assert made.soonest == 20.0
+    made.succeeded(changed=False, took=0.0, hints=Hints(exhausted=50.0), random=0.5)
+    assert made.soonest == 50.0
+    pauses(made, False, took=9.0)
+    assert made.interval == 4.0, "a slow backend is spared"
+    made.failed(took=0.0, retry_after=None, random=0.5)
+    assert made.soonest == inf
 
 
 def test_a_slow_backend_is_asked_less_often_until_it_has_time() -> None:
