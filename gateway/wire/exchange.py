@@ -294,7 +294,7 @@ class Exchange:
             connection = self._connection
             date = b"" if fields.dated else connection.listener.sweep.date
             self._finish(DONE)
-            connection.write_whole(b"%b%b\r\n%b" % (fields.data, date, body))
+            connection.write_whole(b"%b%b%b%b" % (fields.data, date, connection.listener.end, body))
             connection.answered(self)
         else:
             self._start(status, fields)

@@ -76,8 +76,9 @@ async def test_it_is_told_of_over_the_others(running: Gateway, ca: trustme.CA) -
     port = running.url.rpartition(":")[2]
     for http2 in (False, True):
         async with httpx2.AsyncClient(http2=http2, verify=trust, trust_env=False) as client:
-            answer = await client.get(f"{running.url}/api/shirts")
-            assert answer.headers["alt-svc"] == f'h3=":{port}"; ma=86400'
+            for _ in range(2):  # the second time there is an idle connection to the backend: the short way
+                answer = await client.get(f"{running.url}/api/shirts")
+                assert answer.headers["alt-svc"] == f'h3=":{port}"; ma=86400'
 
 
 async def test_it_stops_cleanly_with_a_stream_open(running: Gateway, ca: trustme.CA) -> None:

@@ -1,6 +1,6 @@
 """Two hundred clients whose connections are cut at random while events are published: each hears each of them once.
 
-`make soak` runs it for five minutes; SOAK is the number of changes, one every tenth of a second.
+`make soak` runs it for some ten minutes; SOAK is the number of changes, at most one every tenth of a second.
 """
 
 from __future__ import annotations
