@@ -66,6 +66,10 @@ class Backend:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def last(self, target: str) -> Asked:
+        """The latest request for a target: others come in between, of polls that linger."""
+        return next(asked for asked in reversed(self.asked) if asked.target == target)
+
     def polls(self, token: str = "") -> list[Asked]:
         return [asked for asked in self.asked if asked.method == "GET" and asked.header("authorization") == token]
 

@@ -70,15 +70,16 @@ async def test_rest_reaches_the_backend_with_the_identity_and_never_with_a_forge
     forged = {"X-User": "root", "x_user": "root", "X-Tenant": "root", "Connection": "X-User, close"}
     answer = await ask(running, {"Authorization": f"Bearer {ada}", **forged})
     assert answer.json() == [{"id": 1, "for": "ada"}]
-    told = [(name.lower(), value) for name, value in backend.asked[-1].headers if name.lower().endswith("user")]
+    headers = backend.last("/api/shirts").headers
+    told = [(name.lower(), value) for name, value in headers if name.lower().endswith("user")]
     assert told == [("x-user", "ada")]
-    assert [value for name, value in backend.asked[-1].headers if "enant" in name] == ["t1"]
-    assert not any("root" in value for _, value in backend.asked[-1].headers)
+    assert [value for name, value in headers if "enant" in name] == ["t1"]
+    assert not any("root" in value for _, value in headers)
 
 
 async def test_routes_without_auth_pass_no_forged_identity_on_either(running: Gateway, backend: Backend) -> None:
     assert (await ask(running, {"X-User": "root", "X_USER": "root"}, "/open")).status_code == 200
-    assert not any("user" in name.lower() and "agent" not in name.lower() for name, _ in backend.asked[-1].headers)
+    assert not any("user" in name.lower() and "agent" not in name.lower() for name, _ in backend.last("/open").headers)
 
 
 async def test_refusals_are_answers_before_the_upgrade_and_reach_nobody(running: Gateway, backend: Backend) -> None:

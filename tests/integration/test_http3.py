@@ -39,8 +39,7 @@ async def test_rest_and_events(running: Gateway, backend: Backend, ca: trustme.C
         answer = await client.get("/api/shirts?a=%20", headers=[(b"x-twice", b"1"), (b"x-twice", b"2")])
         assert answer.status == 200
         assert json.loads(answer.body) == [{"id": 1, "stock": 12}]
-        asked = backend.asked[-1]
-        assert asked.target == "/api/shirts?a=%20"
+        asked = backend.last("/api/shirts?a=%20")
         assert [value for name, value in asked.headers if name.lower() == "x-twice"] == ["1", "2"]
         assert asked.header("x-forwarded-proto") == "https"
         assert asked.header("x-forwarded-for") == "127.0.0.1"
@@ -109,11 +108,10 @@ async def test_curl_speaks_to_us_also_over_ipv6(
             answer = await client.get(f"{running.url}/api/shirts?a=%20", headers={"X-One": "1"})
             assert (answer.status_code, answer.http_version) == (200, CurlHttpVersion.V3)
             assert answer.json() == [{"id": 1, "stock": 12}]
-            assert backend.asked[-1].target == "/api/shirts?a=%20"
-            assert backend.asked[-1].header("x-forwarded-for") == host.strip("[]")
+            assert backend.last("/api/shirts?a=%20").header("x-forwarded-for") == host.strip("[]")
             large = await client.post(f"{running.url}/api/echo", data=b"x" * 300_000)
             assert large.status_code == 200
-            assert len(backend.asked[-1].body) == 300_000
+            assert len(backend.last("/api/echo").body) == 300_000
             url = f"{running.url}/api/shirts"
             stream = await client.get(url, headers={"Accept": "text/event-stream"}, stream=True)
             assert stream.headers["content-type"] == "text/event-stream"

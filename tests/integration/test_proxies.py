@@ -31,7 +31,7 @@ def behind(gateway: Serve, backend: Backend, peers: str) -> Gateway:
 async def test_the_backend_and_the_log_are_told_of_the_client(gateway: Serve, backend: Backend) -> None:
     running = behind(gateway, backend, "127.0.0.0/8")
     await ask(running.port, request("GET", "/a", TOLD))
-    headers = dict(backend.asked[-1].headers)
+    headers = dict(backend.last("/a").headers)
     assert headers["X-Forwarded-For"] == "192.0.2.7"
     assert headers["X-Forwarded-Proto"] == "https"
     assert headers["X-Forwarded-Host"] == "shop.example"
@@ -42,7 +42,7 @@ async def test_the_backend_and_the_log_are_told_of_the_client(gateway: Serve, ba
 async def test_strangers_tell_nothing(gateway: Serve, backend: Backend) -> None:
     running = behind(gateway, backend, "10.0.0.0/8")
     await ask(running.port, request("GET", "/a", TOLD))
-    headers = dict(backend.asked[-1].headers)
+    headers = dict(backend.last("/a").headers)
     assert headers["X-Forwarded-For"] == "127.0.0.1"
     assert headers["Forwarded"] == "for=127.0.0.1;host=shop;proto=http"
     running.logged(path="/a", client="127.0.0.1")
