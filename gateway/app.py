@@ -35,7 +35,7 @@ from gateway.core.trust import Trusted, believe
 from gateway.errors import ClientError
 from gateway.live.app import Live, Parts
 from gateway.live.channels import live_routes
-from gateway.live.conversation import Found
+from gateway.live.following import Found
 from gateway.live.negotiate import check_origin, request_of, split_query, with_own_credentials
 from gateway.live.sessions import Inside, Sessions
 from gateway.live.writes import Writes

@@ -32,8 +32,9 @@ from gateway.live.app import Parts
 from gateway.live.channel import Channel
 from gateway.live.channels import SWEEP, Channels
 from gateway.live.connection import LAST_BYTES, peer_left
-from gateway.live.conversation import Caller, Conversation, Found, House
+from gateway.live.conversation import Conversation
 from gateway.live.follower import TRANSPORT
+from gateway.live.following import Caller, Found, House
 from gateway.live.messages import Messages
 from gateway.live.negotiate import check_origin, request_of
 from gateway.live.supervisor import Supervisor

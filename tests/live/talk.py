@@ -14,7 +14,7 @@ from gateway.core.identity import Identity
 from gateway.core.route import parse_template
 from gateway.core.settings import Route, SessionLimits, SessionSettings
 from gateway.errors import ClientError
-from gateway.live.conversation import Found
+from gateway.live.following import Found
 from gateway.live.sessions import Inside, Sessions
 from gateway.plugin import Codec, Context, Request
 from gateway.plugin.registry import find

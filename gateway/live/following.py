@@ -1,0 +1,205 @@
+"""The subscriptions of one session: let in, joined, begun and left as the session machine in core decides.
+
+What becomes of them is reported to it. Events don't pass here: a channel writes them to the session's writer itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from gateway.core.asgi import Headers, Receive, Scope, Send
+from gateway.core.codes import EXPIRED
+from gateway.core.crowd import address_of
+from gateway.core.formats import Format
+from gateway.core.http import Request
+from gateway.core.identity import Identity
+from gateway.core.messages import Subscribe
+from gateway.core.session import Followed, Lost
+from gateway.core.session_request import split_target
+from gateway.core.settings import Route
+from gateway.errors import ClientError
+from gateway.live.channel import Channel
+from gateway.live.channels import Channels, LiveRoute
+from gateway.live.flow import Flow
+from gateway.live.follower import Follower, fault_of
+from gateway.live.messages import Messages
+from gateway.live.negotiate import interval_of, mode_of, position_of, read_interval, read_position, split_query
+from gateway.live.supervisor import Supervisor
+from gateway.plugin import Clock, Encoding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The live route of a channel, its path's parameters, and who lets clients in where not everybody is."""
+
+    live: LiveRoute
+    params: Mapping[str, str]
+    admit: Callable[[Request], Awaitable[Identity]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entering:
+    """A subscription that has to be let in first."""
+
+    request: Request
+    live: LiveRoute
+    admit: Callable[[Request], Awaitable[Identity]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """What all sessions share. `find` gives the live route of a path and Host; `rest` answers REST requests."""
+
+    channels: Channels
+    messages: Messages
+    find: Callable[[bytes, bytes | None], Found]
+    rest: Callable[[Scope, Receive, Send, Route], Awaitable[None]]
+    encoding: Callable[[Format, str, Channel], Encoding]
+    supervisor: Supervisor
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """What is kept of the handshake: the scope of the requests that follow, and the headers that go with them.
+
+    `identity` is who the client is, where the session's `route` asks.
+    """
+
+    route: Route
+    identity: Identity | None
+    scope: Scope
+    host: bytes | None
+    headers: Headers
+
+
+class Following:
+    """Those of one session. `told` are the messages and bytes of events that have ended.
+
+    `report` is told of what becomes of each.
+    """
+
+    __slots__ = ("_caller", "_expiring", "_flow", "_followers", "_form", "_house", "_report", "told")
+
+    def __init__(
+        self, house: House, caller: Caller, form: Format, flow: Flow, report: Callable[[Followed | Lost], None]
+    ) -> None:
+        self.told = (0, 0)
+        self._house = house
+        self._caller = caller
+        self._form = form
+        self._flow = flow
+        self._report = report
+        self._followers: dict[str, Follower] = {}
+        self._expiring: tuple[Follower, ...] = ()  # whose credentials are not those of the session itself
+
+    def __len__(self) -> int:
+        return len(self._followers)
+
+    def follow(self, subscribe: Subscribe) -> None:
+        """Join the channel, then report Followed or Lost."""
+        try:
+            follower, entering = self._live(subscribe) if subscribe.channel[0] == "/" else self._messages(subscribe)
+        except ClientError as error:
+            self._report(Lost(subscribe.channel, fault_of(error)))
+            return
+        self._followers[subscribe.channel] = follower
+        if follower.ready:
+            self._ready(follower)
+        else:
+            work = self._wait(follower, entering)
+            follower.waiting = self._house.supervisor.start(work, "a session's subscription")
+
+    def begin(self, channel: str) -> None:
+        """Let its events flow."""
+        follower = self._followers[channel]
+        encoding = self._house.encoding(self._form, channel, follower.channel)
+        follower.start(encoding, self._flow)
+
+    def leave(self, channel: str) -> None:
+        """Drop it, joined or not."""
+        follower = self._followers.pop(channel, None)
+        if follower is not None:
+            self._expiring = tuple(one for one in self._expiring if one is not follower)
+            messages, size = follower.stop(self._flow)
+            self.told = self.told[0] + messages, self.told[1] + size
+
+    def sweep(self, today: float) -> None:
+        """Upkeep, each second: end those whose credentials have ended."""
+        for follower in self._expiring:
+            if follower.expires is not None and follower.expires <= today:
+                follower.end(EXPIRED)
+
+    def _messages(self, subscribe: Subscribe) -> tuple[Follower, Entering | None]:
+        if subscribe.mode is not None:
+            raise ClientError(400, "bad_mode", "a channel of messages has no modes")
+        since, interval = read_position(subscribe.since), read_interval(subscribe.interval)
+        follower = Follower(subscribe.channel, "items", since, self._report, interval)
+        messages = self._house.messages
+        follower.join(messages.get(subscribe.channel), messages.release)
+        return follower, None
+
+    def _live(self, subscribe: Subscribe) -> tuple[Follower, Entering | None]:
+        """The follower, and how it is let in if somebody must be asked."""
+        request, found = self._wanted(subscribe)
+        mode, since, interval = mode_of(request, found.live.settings), position_of(request), interval_of(request)
+        follower = Follower(subscribe.channel, mode, since, self._report, interval)
+        admit = found.admit
+        if admit is not None and not self._known(found):
+            return follower, Entering(request, found.live, admit)
+        self._join(follower, found.live, request, self._identity(found))
+        return follower, None
+
+    def _join(self, follower: Follower, live: LiveRoute, request: Request, identity: Identity | None) -> None:
+        channels, request = self._house.channels, replace(request, identity=identity)
+        channel = channels.get(live, request, lending=True, address=address_of(self._caller.scope))
+        voice = channels.lend(live, request, channel, follower.end)
+        follower.join(channel, partial(channels.release, voice=voice))
+        if identity is not None and identity is not self._caller.identity and identity.expires is not None:
+            follower.expires = identity.expires
+            self._expiring += (follower,)
+
+    def _wanted(self, subscribe: Subscribe) -> tuple[Request, Found]:
+        path, query = split_target(subscribe.channel)
+        if split_query(query)[1]:
+            raise ClientError(400, "bad_channel", "a channel's name has no live. parameters: use since, mode, interval")
+        found = self._house.find(path, self._caller.host)
+        options = ("since", subscribe.since), ("mode", subscribe.mode), ("interval", subscribe.interval)
+        request = Request(
+            kind="websocket",
+            method="GET",
+            target=path + b"?" + query if query else path,
+            headers=tuple(self._caller.headers),
+            params=found.params,
+            options={f"live.{key}": value for key, value in options if value is not None},
+        )
+        return request, found
+
+    def _known(self, found: Found) -> bool:
+        """Whether the channel's authenticators are the session's, which have been asked, and nothing else is."""
+        route = found.live.route
+        return self._caller.identity is not None and route.auth == self._caller.route.auth and route.access is None
+
+    def _identity(self, found: Found) -> Identity | None:
+        """As a stream of this URL would have it: none where nobody is asked."""
+        return self._caller.identity if found.admit is not None else None
+
+    async def _wait(self, follower: Follower, entering: Entering | None) -> None:
+        """Be let in, and wait for the channel's first word."""
+        try:
+            if entering is not None:
+                identity = await entering.admit(entering.request)
+                self._join(follower, entering.live, entering.request, identity)
+            await follower.channel.ready.wait()
+        except ClientError as error:
+            follower.waiting = None
+            self._report(Lost(follower.name, fault_of(error)))
+            return
+        follower.waiting = None
+        self._ready(follower)
+
+    def _ready(self, follower: Follower) -> None:
+        fault = follower.refused
+        self._report(Followed(follower.name, follower.position) if fault is None else Lost(follower.name, fault))
