@@ -14,7 +14,7 @@ from gateway.commands.rehearsal import Asked, Nowhere, target_of
 from gateway.core.http import Request
 from gateway.core.identity import Identity
 from gateway.core.redact import redact_path, redact_query
-from gateway.core.settings import Gateway, UpstreamSettings
+from gateway.core.settings import Gateway, LiveSettings, Normal, UpstreamSettings
 from gateway.plugin import AnySource, BatchingSource, EagerSource
 
 # Long enough to tell keys apart at a glance, too short to be of use to anybody.
@@ -38,6 +38,8 @@ def explained(settings: Gateway, asked: Asked, source: AnySource | None) -> Iter
         yield "live", "no: its answers pass through, nothing is watched"
         return
     yield "live", f"by {route.live.source.name}; modes {', '.join(route.live.modes)}"
+    if asked.live.items is not None or asked.live.ignore or asked.live.normal != Normal():
+        yield "compared", "; ".join(_compared(asked.live))
     share = source.share(request)
     digest = sha256(repr((route.name, request.target, share.key)).encode()).hexdigest()
     yield "channel", f"{digest[:_SHOWN]} (a hash of the route, the URL and what decides on sharing)"
@@ -54,6 +56,20 @@ def explained(settings: Gateway, asked: Asked, source: AnySource | None) -> Iter
         *_claims_that_decide(request, source),
     ]
     yield "shared by", f"all clients of this URL with the same {', '.join(deciding)}" if deciding else "everyone"
+
+
+def _compared(live: LiveSettings) -> Iterator[str]:
+    """What is compared of an answer, and in which form it is shown."""
+    items, of = live.items, live if live.items is None else live.items
+    if items is not None:
+        yield f"the items at {items.at or 'the top'} by their {' and '.join(items.key)}"
+    if of.ignore:
+        yield f"but for {', '.join(of.ignore)}"
+    for path, places in of.normal.places:
+        yield f"floats {f'at {path}' if path else 'everywhere'} with {places} decimals"
+    if of.normal.unordered:
+        where = ", ".join(of.normal.unordered)
+        yield f"arrays {f'at {where}' if where else 'everywhere'} in the order of their contents"
 
 
 def asked_url(upstream: UpstreamSettings, target: bytes) -> str:

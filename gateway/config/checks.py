@@ -23,6 +23,7 @@ from gateway.config.sessions import (
 from gateway.config.tree import Finding, Path, Tree, Value, listing, mapping
 from gateway.config.values import split_host_port
 from gateway.config.writes import refreshes_reach_live_routes
+from gateway.core.paths import covers, parse_path
 from gateway.errors import Problem
 from gateway.plugin.options import format_size, parse_size
 
@@ -126,6 +127,22 @@ def _lists_are_no_objects(tree: Tree) -> Iterator[Finding]:
                 )
         if live.get("ignore"):
             yield (*path, "live", "ignore"), "with items, what to ignore stands in items.ignore, as paths in an item"
+        for key in ("round", "unordered"):
+            if key in live:
+                yield (*path, "live", key), f"with items it is their own: write {key} under items"
+
+
+def _keys_are_not_rounded(tree: Tree) -> Iterator[Finding]:
+    for path, route in routes(tree):
+        items = mapping(mapping(route.get("live")).get("items"))
+        keys = [tuple(name.split(".")) for name in _names(items.get("key", "id")) if isinstance(name, str)]
+        for text in mapping(items.get("round")):
+            try:
+                if any(covers(parse_path(text), key) for key in keys):
+                    place = (*path, "live", "items", "round", text)
+                    yield place, "items are told apart by this field, which rounding would make the same: remove it"
+            except ValueError:
+                continue
 
 
 def _conflation_is_by_item(tree: Tree) -> Iterator[Finding]:
@@ -261,6 +278,7 @@ _CHECKS: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     _live_routes_allow_get,
     _item_mode_has_items,
     _lists_are_no_objects,
+    _keys_are_not_rounded,
     _conflation_is_by_item,
     refreshes_reach_live_routes,
     recordings_follow_live_routes,

@@ -12,6 +12,7 @@ from gateway.config.model import (
     BrokerKeys,
     CertificateKeys,
     ConfigKeys,
+    Items,
     Listener,
     ListenerTls,
     LiveKeys,
@@ -26,6 +27,7 @@ from gateway.config.recorded import compiled
 from gateway.config.routes import implied, route_names
 from gateway.config.tree import Path, Tree
 from gateway.core import settings
+from gateway.core.paths import parse_path
 from gateway.core.route import parse_template
 
 
@@ -186,6 +188,7 @@ def _live(live: LiveKeys) -> settings.LiveSettings:
         source=used(live, LiveKeys),
         items=items_of(live),
         ignore=tuple(live.ignore),
+        normal=_normal(live),
         modes=tuple(live.modes or ()),
         log=settings.LogLimits(**dict(live.log)),
         slow=live.slow,
@@ -206,8 +209,18 @@ def items_of(live: LiveKeys) -> settings.Items | None:
         at=items.at,
         key=tuple(items.key),
         ignore=tuple(items.ignore),
+        normal=_normal(items),
         order=items.order,
         deleted=items.deleted,
         delete_after=items.delete_after,
         max_delete_ratio=items.max_delete_ratio,
+    )
+
+
+def _normal(keys: LiveKeys | Items) -> settings.Normal:
+    places = {"": keys.round} if isinstance(keys.round, int) else keys.round or {}
+    paths = [""] if keys.unordered is True else keys.unordered or []
+    return settings.Normal(
+        places=tuple(places.items()),
+        unordered=tuple(sorted(paths, key=lambda path: len(parse_path(path)) if path else 0, reverse=True)),
     )

@@ -31,9 +31,11 @@ from gateway.config.values import (
     Peers,
     PlainPattern,
     Refreshes,
+    Rounding,
     Template,
     Text,
     Texts,
+    Unordered,
     at_least,
 )
 from gateway.core.settings import ClientCert, Mode, SlowPolicy
@@ -194,6 +196,10 @@ class Items(Section):
     """the field, or fields together, that identify an item"""
     ignore: JsonPaths = Field(default=[])
     """paths in an item whose change is no change, as in seen_at, prices.*.at or /meta/seen_at"""
+    round: Rounding | None = None
+    """decimals that floats in an item are rounded to, all of them, or by path, as in {price: 2, position.*: 4}"""
+    unordered: Unordered | None = None
+    """paths of arrays in an item whose order means nothing, as in tags; true: every array"""
     order: bool | None = None
     """true: item events tell of the order; false: another order is no change"""
     deleted: Expression | None = None
@@ -227,6 +233,10 @@ class LiveKeys(Section):
     """the answer is a list of things with a key: changes are told item by item"""
     ignore: JsonPaths = Field(default=[])
     """paths in an answer without items whose change is no change, as in generated_at or results.*.age"""
+    round: Rounding | None = None
+    """decimals that floats in an answer without items are rounded to, all of them, or by path"""
+    unordered: Unordered | None = None
+    """paths of arrays in an answer without items whose order means nothing; true: every array"""
     modes: Annotated[list[Mode], Distinct] | None = None
     """how clients may hear of changes, the default first"""
     log: LogLimits = LogLimits()

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_network
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from gateway.core.channel_names import message_pattern
 from gateway.core.expression import compile_expression
@@ -115,6 +115,18 @@ def _plain_pattern(text: str) -> str:
 def _json_path(text: str) -> str:
     parse_path(text)
     return text
+
+
+def _rounding(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, (int, dict)) or value == {}:
+        raise ValueError("expected decimals, as in 2, or decimals by path, as in {price: 2, position.*: 4}")
+    return value
+
+
+def _unordered(value: object) -> object:
+    if value is False or not isinstance(value, (bool, str, list)):
+        raise ValueError("expected paths of arrays, as in [tags, lines.*.codes], or true for every array")
+    return value
 
 
 def _refresh(text: str) -> str:
@@ -255,5 +267,10 @@ Peers = Annotated[
     list[Annotated[str, AfterValidator(_peer)]], AfterValidator(_distinct), BeforeValidator(listed), OrText()
 ]
 TextList = Annotated[list[Text], BeforeValidator(listed), OrText()]
-JsonPaths = Annotated[list[Annotated[str, AfterValidator(_json_path)]], BeforeValidator(listed), OrText()]
+JsonPath = Annotated[str, AfterValidator(_json_path)]
+JsonPaths = Annotated[list[JsonPath], BeforeValidator(listed), OrText()]
+# A float has 15 digits that are exact.
+Places = Annotated[int, Field(ge=0, le=15)]
+Rounding = Annotated[Places | dict[JsonPath, Places], BeforeValidator(_rounding)]
+Unordered = Annotated[Literal[True] | JsonPaths, BeforeValidator(_unordered)]
 Distinct = AfterValidator(several)

@@ -2,8 +2,8 @@
 
 Nothing, when nothing changed that counts; else the new state with the operations and item events that lead to it.
 What is kept as the state may lag behind the resource in two points: fields that the route ignores are as they were
-when something else last changed, and absent items stay until their deletion is believed. So states, patches and
-item events always agree.
+when something else last changed, and absent items stay until their deletion is believed. What is compared and
+kept is the route's normal form of it. So states, patches and item events always agree.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from gateway.core.diff import diff
 from gateway.core.equal import same_but
 from gateway.core.event import Change, Json
 from gateway.core.merge import merge_patch
-from gateway.core.settings import Items, LiveSettings
+from gateway.core.normal import normalised
+from gateway.core.settings import Items, LiveSettings, Normal
 from gateway.core.tombstones import part, without
 
 # A patch that costs more of a snapshot's bytes than this isn't worth its client's work, nor the log's memory.
@@ -26,6 +27,8 @@ PATCH_SHARE = 0.6
 
 # So many elements of a long list tell well enough how big the others are.
 _SAMPLE = 64
+
+_AS_IT_CAME = Normal()
 
 _encode = msgspec.json.Encoder().encode
 
@@ -42,10 +45,11 @@ class Step(NamedTuple):
     doubt: str = ""
 
 
-def first_state(new: Json, items: Items | None) -> Step:
+def first_state(new: Json, live: LiveSettings) -> Step:
     """The state that a channel begins with. Raises ValueError when there should be items and `new` is not a list."""
+    items = live.items
     if items is None:
-        return Step(Change(document=new))
+        return Step(Change(document=normalised(new, live.normal)))
     listed, _ = part(_listed(new, items), items)
     return Step(Change(document=listed), irregular=keyed.irregular(keyed.identify(listed, items.key)))
 
@@ -59,10 +63,10 @@ def change_between(
     items and `new` is not a list.
     """
     if live.items is None:
-        return Step(_document_change(old, new, live))
+        return Step(_document_change(old, normalised(new, live.normal), live))
     listed = _listed(new, live.items)
     if not isinstance(old, list):
-        return first_state(new, live.items)
+        return first_state(new, live)
     return _list_change(old, listed, live.items, absences, scope)
 
 
@@ -80,7 +84,7 @@ def net_change(old: Json, new: Json, live: LiveSettings) -> Change | None:
 def _listed(new: Json, items: Items) -> list[Json]:
     if not isinstance(new, list):
         raise ValueError(f"there is no list at {items.at!r}" if items.at else "the answer is not a list")
-    return new
+    return new if items.normal == _AS_IT_CAME else [normalised(item, items.normal) for item in new]
 
 
 def _document_change(old: Json, new: Json, live: LiveSettings) -> Change | None:

@@ -1,4 +1,4 @@
-"""Paths into JSON documents, as operators write them: what doesn't count when documents are compared.
+"""Paths into JSON documents, as operators write them: what doesn't count when documents are compared, say.
 
 `meta.seen_at` has dots between names, `/meta/seen_at` is a JSON Pointer (RFC 6901) for names with dots in them.
 `*` is every member of an object and every element of an array; a number is an element of an array.
@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 from gateway.core.event import Json
@@ -36,6 +37,24 @@ def without(value: Json, path: Path) -> Json:
     return value
 
 
+def mapped(value: Json, path: Path, make: Callable[[Json], Json]) -> Json:
+    """The value with another in place of what is at `path`. It stays as it is: containers on the way are copied."""
+    if not path:
+        return make(value)
+    step, rest = path[0], path[1:]
+    if isinstance(value, dict):
+        names = list(value) if step == EVERY else [step] if step in value else []
+        return {**value, **{name: mapped(value[name], rest, make) for name in names}} if names else value
+    if isinstance(value, list):
+        if step == EVERY:
+            return [mapped(element, rest, make) for element in value]
+        if _is_index(step, value):
+            copy = value.copy()
+            copy[int(step)] = mapped(copy[int(step)], rest, make)
+            return copy
+    return value
+
+
 def covers(path: Path, place: Path) -> bool:
     """Whether a place in a document is at `path`, or below it."""
     return len(place) >= len(path) and all(step in (EVERY, at) for step, at in zip(path, place, strict=False))
@@ -59,7 +78,7 @@ def _without_elements(value: list[Json], path: Path) -> Json:
     step, rest = path[0], path[1:]
     if step == EVERY:
         return [without(element, rest) for element in value] if rest else []
-    if not (step.isascii() and step.isdigit() and len(step) < 10 and int(step) < len(value)):
+    if not _is_index(step, value):
         return value
     copy = value.copy()
     if rest:
@@ -67,3 +86,7 @@ def _without_elements(value: list[Json], path: Path) -> Json:
     else:
         del copy[int(step)]
     return copy
+
+
+def _is_index(step: str, value: list[Json]) -> bool:
+    return step.isascii() and step.isdigit() and len(step) < 10 and int(step) < len(value)

@@ -141,18 +141,31 @@ class LogLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Normal:
+    """What documents are made before they are compared, and shown.
+
+    `places` has paths and the decimals that floats there are rounded to; `unordered` the paths of arrays whose order
+    means nothing, the longest first. An empty path is every one.
+    """
+
+    places: tuple[tuple[str, int], ...] = ()
+    unordered: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Items:
     """Where the list is in the answer (JMESPath), what identifies an item, what doesn't count as change.
 
     `order` true: item events tell of it; false: it means nothing; None: only states and patches follow it.
     An item is deleted once it is absent from `delete_after` complete answers in a row; when more than
     `max_delete_ratio` of a list is gone at once, the answer is doubted. What `deleted` (JMESPath) is true of is no
-    item, but says that the one of its key is gone.
+    item, but says that the one of its key is gone. `normal` is the form of each item.
     """
 
     at: str | None = None
     key: tuple[str, ...] = ("id",)
     ignore: tuple[str, ...] = ()
+    normal: Normal = Normal()
     order: bool | None = None
     deleted: str | None = None
     delete_after: int = 1
@@ -183,14 +196,15 @@ class AuthSettings:
 class LiveSettings:
     """What makes a route live.
 
-    `ignore` are paths that don't count as change in answers without `items`; `conflate` is the time in which only the
-    last change of an item, or of the document, is sent (None: every change is). A state that was confirmed longer than
-    `max_age` ago is confirmed for who comes.
+    `ignore` are paths that don't count as change in answers without `items`, and `normal` is their form; `conflate` is
+    the time in which only the last change of an item, or of the document, is sent (None: every change is). A state that
+    was confirmed longer than `max_age` ago is confirmed for who comes.
     """
 
     source: PluginUse
     items: Items | None = None
     ignore: tuple[str, ...] = ()
+    normal: Normal = Normal()
     modes: tuple[Mode, ...] = ("patch", "snapshot", "notify")
     log: LogLimits = field(default_factory=LogLimits)
     slow: SlowPolicy = "snapshot"

@@ -112,7 +112,7 @@ class ChannelPublisher:
         elif more:
             raise ValueError("it comes in pages, and the route has no `items`")
         if not log.has_state:
-            return first_state(document, live.items)
+            return first_state(document, live)
         return change_between(self.outlet.document, document, live, self.absences, scope=scope)
 
     def _report(self, step: Step) -> None:

@@ -49,6 +49,32 @@ def test_a_route_that_is_not_live(tmp_path: Path) -> None:
     assert lines(tmp_path, "/x")["live"].startswith("no:")
 
 
+@pytest.mark.parametrize(
+    ("live", "compared"),
+    [
+        ("items: {at: data, key: [shop, id]}", "the items at data by their shop and id"),
+        (
+            "items: {ignore: seen, round: {price: 2}, unordered: [tags, codes]}",
+            "the items at the top by their id; but for seen; floats at price with 2 decimals; "
+            "arrays at tags, codes in the order of their contents",
+        ),
+        (
+            "round: 1, unordered: true",
+            "floats everywhere with 1 decimals; arrays everywhere in the order of their contents",
+        ),
+        ("ignore: at", "but for at"),
+        ("linger: 1s", None),
+    ],
+)
+def test_what_is_compared(tmp_path: Path, live: str, compared: str | None) -> None:
+    config = settings(
+        tmp_path,
+        f"upstreams: {{a: {{url: 'http://a'}}}}\nroutes: [{{path: /x, upstream: a, live: {{poll: , {live}}}}}]",
+    )
+    asked = ask(config, "/x")
+    assert dict(explained(config, asked, source_of(asked, {}, ManualClock()))).get("compared") == compared
+
+
 def test_what_is_read_together(tmp_path: Path) -> None:
     config = settings(
         tmp_path,

@@ -50,3 +50,17 @@ async def test_answers_in_and_events_out(tmp_path: Path) -> None:
 async def test_what_is_otherwise_is_told(tmp_path: Path, change: tuple[str, str], complaint: str) -> None:
     lines = await outcome(tmp_path, GOOD.partition("      - answer: none")[0].replace(*change))
     assert lines[0].startswith(complaint)
+
+
+async def test_documents_are_compared_and_told_in_their_normal_form(tmp_path: Path) -> None:
+    config = CONFIG.replace("items: {key: id}", "items: {key: id, round: 2, unordered: [tags]}")
+    tests = """\
+tests:
+  - name: noise is no news
+    url: /api/shirts
+    steps:
+      - answer: {body: [{id: 1, price: 9.504, tags: [s, m]}]}
+        events: [{type: snapshot, data: [{id: 1, price: 9.5, tags: [m, s]}]}]
+      - answer: {body: [{id: 1, price: 9.498, tags: [m, s]}]}
+"""
+    assert await run_tests(settings(tmp_path, config + tests), lambda _: None) == 0

@@ -32,9 +32,9 @@ def rows(*ids: Json, **more: Json) -> list[Json]:
 
 
 def test_the_first_state_is_a_snapshot() -> None:
-    assert first_state([1], None) == Step(Change(document=[1]))
-    assert first_state([*rows(1), {}], Items()) == Step(Change(document=[*rows(1), {}]), irregular=1)
-    assert first_state(None, None) == Step(Change(document=None))
+    assert first_state([1], live()) == Step(Change(document=[1]))
+    assert first_state([*rows(1), {}], live(Items())) == Step(Change(document=[*rows(1), {}]), irregular=1)
+    assert first_state(None, live()) == Step(Change(document=None))
 
 
 def test_nothing_changed() -> None:
@@ -89,7 +89,7 @@ def test_changes_of_items_without_a_key_are_a_snapshot_for_everyone() -> None:
 @pytest.mark.parametrize("at", [None, "data"])
 @pytest.mark.parametrize("first", [True, False])
 def test_items_that_are_no_list(document: Json, at: str | None, first: bool) -> None:
-    step = partial(first_state, document, Items(at=at)) if first else partial(change, [], document, Items(at=at))
+    step = partial(first_state, document, live(Items(at=at))) if first else partial(change, [], document, Items(at=at))
     with pytest.raises(ValueError, match="list") as caught:
         step()
     assert "SECRET" not in str(caught.value)

@@ -53,7 +53,7 @@ def test_a_tombstone_without_a_key_says_nothing_of_others() -> None:
 
 
 def test_a_first_state_holds_no_tombstones() -> None:
-    change = first_state([{"id": 1}, tomb(2)], ITEMS).change
+    change = first_state([{"id": 1}, tomb(2)], LIVE).change
     assert change is not None
     assert change.document == rows(1)
 
