@@ -1,7 +1,7 @@
 """The seam: everything a plugin may import.
 
 A plugin is an object of class `Plugin` under one of the entry-point groups `tidegate.sources`,
-`tidegate.transports`, `tidegate.authenticators`, `tidegate.codecs`, `tidegate.brokers`.
+`tidegate.transports`, `tidegate.authenticators`, `tidegate.codecs`, `tidegate.brokers`, `tidegate.signatures`.
 """
 
 from gateway.core.accept import wish
@@ -29,6 +29,7 @@ from gateway.plugin.options import (
     Percent,
     Place,
     Secret,
+    Secrets,
     Size,
     UpstreamName,
     format_duration,
@@ -39,9 +40,11 @@ from gateway.plugin.registry import (
     BrokerPlugin,
     CodecPlugin,
     Plugin,
+    SignaturePlugin,
     SourcePlugin,
     TransportPlugin,
 )
+from gateway.plugin.signature import Delivery, Handshaking, Signature
 from gateway.plugin.source import (
     Again,
     AnySource,
@@ -86,6 +89,7 @@ __all__ = [
     "Connection",
     "Context",
     "Deliver",
+    "Delivery",
     "Described",
     "Disconnect",
     "Discoverable",
@@ -95,6 +99,7 @@ __all__ = [
     "Event",
     "File",
     "Further",
+    "Handshaking",
     "Header",
     "Headers",
     "Identity",
@@ -115,7 +120,10 @@ __all__ = [
     "Request",
     "RereadingWatch",
     "Secret",
+    "Secrets",
     "Share",
+    "Signature",
+    "SignaturePlugin",
     "Size",
     "Source",
     "SourcePlugin",

@@ -203,3 +203,12 @@ Secret = Annotated[
     WithJsonSchema({"type": "string"}),
 ]
 """Text that is never shown; `get_secret_value()` gives it."""
+
+
+def _each_once(secrets: list[SecretStr]) -> list[SecretStr]:
+    several([secret.get_secret_value() for secret in secrets])
+    return secrets
+
+
+Secrets = Annotated[list[Secret], AfterValidator(_each_once), BeforeValidator(listed), OrText()]
+"""One secret or several, as while one takes the other's place."""

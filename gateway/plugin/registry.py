@@ -12,10 +12,11 @@ from gateway.plugin.broker import Broker
 from gateway.plugin.codec import Codec
 from gateway.plugin.context import Context
 from gateway.plugin.options import Options
+from gateway.plugin.signature import Signature
 from gateway.plugin.source import AnySource
 from gateway.plugin.transport import Transport
 
-KINDS = ("sources", "transports", "authenticators", "codecs", "brokers")
+KINDS = ("sources", "transports", "authenticators", "codecs", "brokers", "signatures")
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - a plugin's options
 T_co = TypeVar("T_co", covariant=True)
@@ -34,6 +35,7 @@ TransportPlugin = Plugin[O, Transport]
 AuthenticatorPlugin = Plugin[O, Authenticator]
 CodecPlugin = Plugin[O, Codec]
 BrokerPlugin = Plugin[O, Broker]
+SignaturePlugin = Plugin[O, Signature]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
