@@ -17,7 +17,7 @@ import httpx
 import jsonpatch
 import pytest
 
-from tests.integration.clients import TRANSPORTS, Said, Stream
+from tests.integration.clients import TRANSPORTS, Said, Stream, heard, websockets_json
 from tests.integration.conftest import Serve
 from tests.integration.faulty import Faulty
 from tests.integration.processes import come
@@ -212,3 +212,33 @@ async def test_after_many_edits_every_client_has_what_the_backend_has(
         assert len(wholes) < len(line.read) / 2, "most polls were of changes"
     assert (polls["error"] > 0) == (rate > 0)
     assert running.process.complained == [] or rate
+
+
+@pytest.mark.parametrize(
+    "site", ["kinto_since", pytest.param("pouchdb_changes", marks=pytest.mark.node)], indirect=True
+)
+async def test_what_happened_while_no_gateway_was_there_is_not_lost(site: Site, gateway: Serve) -> None:
+    """Positions in a feed of changes are kept by nobody: a gateway that begins reads the whole, and says so to who
+    comes back with an id of the one before."""
+    above = site.first.rpartition("/")[0]
+    config = CONFIG.format(port=site.port, path=site.path, items=site.items, poll=site.poll, above=above)
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{site.port}", headers=site.headers, trust_env=False
+    ) as client:
+        driver = Driver(site, [client], site.port + 100_000)
+        before = gateway(config)
+        async with websockets_json(f"{before.url}{site.path}{site.query}", None, site.headers) as stream:
+            left = await heard(stream, "snapshot")
+            await driver.edit()
+            while left.type not in ("created", "updated", "deleted"):
+                left = await stream.event()
+            await stream.close()
+        before.process.kill()
+        for _ in range(10):
+            await driver.edit()
+        after = gateway(config)
+        async with websockets_json(f"{after.url}{site.path}{site.query}", left.id, site.headers) as stream:
+            again = await heard(stream, "snapshot")
+            assert again.reset
+            assert by_key(again.data) == await driver.rows()
+            await stream.close()

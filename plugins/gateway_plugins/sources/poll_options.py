@@ -57,6 +57,12 @@ def _origin(value: str) -> str:
     return value
 
 
+def _of_all(value: str) -> str:
+    if value.lower() == "now":
+        raise ValueError("the whole is read with it: give what asks for everything, as in 0, or remove it")
+    return value
+
+
 def _at_least_100ms(value: float) -> float:
     if value < 0.1:
         raise ValueError("must be at least 100ms")
@@ -207,7 +213,7 @@ class Since(Options):
     """how it is written, here and there; with max and last_success rfc3339, else raw: as it came"""
     overlap: Duration | None = None
     """asked for so much earlier, for what came late; 30s for times"""
-    initial: Annotated[str, Field(pattern=r"^.{1,1000}$")] | None = None
+    initial: Annotated[str, Field(pattern=r"^.{1,1000}$"), AfterValidator(_of_all)] | None = None
     """the parameter's value when the whole is read; without it there is none"""
     full_every: Time = 300.0
     """the whole is read again after so long, to see what changes did not tell"""
