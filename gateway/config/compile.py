@@ -186,7 +186,7 @@ def _messages(pattern: str, keys: MessageKeys) -> settings.MessageSettings:
 def _live(live: LiveKeys) -> settings.LiveSettings:
     return settings.LiveSettings(
         source=used(live, LiveKeys),
-        items=items_of(live),
+        items=None if live.items is None else items_of(live.items),
         ignore=tuple(live.ignore),
         normal=_normal(live),
         modes=tuple(live.modes or ()),
@@ -201,10 +201,7 @@ def _live(live: LiveKeys) -> settings.LiveSettings:
     )
 
 
-def items_of(live: LiveKeys) -> settings.Items | None:
-    items = live.items
-    if items is None:
-        return None
+def items_of(items: Items) -> settings.Items:
     return settings.Items(
         at=items.at,
         key=tuple(items.key),

@@ -73,14 +73,16 @@ def _checked(path: str, environ: Mapping[str, str], *, today: bool = False) -> _
     problems += check(tree, model)
     if today:
         problems += [tree.problem(where, message) for where, message in valid_today(tree)]
+    config = None
     try:
         config = _validate(tree, model.config)
     except ValidationError as error:
-        raise ConfigError(_once(problems + explain(error, tree, model.config))) from None
-    if not problems:
-        found = [*misplaced(config), *mistakes(located(config, tree), config.upstreams)]
-        problems = [tree.problem(path, message) for path, message in found]
-    if problems:
+        problems += explain(error, tree, model.config)
+    problems += [tree.problem(where, message) for where, message in misplaced(tree, model.sources)]
+    if config is not None and not problems:
+        found = mistakes(located(config, tree), config.upstreams)
+        problems = [tree.problem(where, message) for where, message in found]
+    if problems or config is None:
         raise ConfigError(_once(problems))
     return _Checked(tree, complete(config))
 

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticKnownError
 
 from gateway.core.channel_names import message_pattern
 from gateway.core.expression import compile_expression
@@ -118,6 +119,8 @@ def _json_path(text: str) -> str:
 
 
 def _rounding(value: object) -> object:
+    if isinstance(value, str):
+        raise PydanticKnownError("int_type")  # text from the environment is then read as one
     if isinstance(value, bool) or not isinstance(value, (int, dict)) or value == {}:
         raise ValueError("expected decimals, as in 2, or decimals by path, as in {price: 2, position.*: 4}")
     return value

@@ -79,7 +79,7 @@ class Options(BaseModel):
     def misplaced(self, place: Place) -> Iterator[tuple[str, str]]:
         """Of a source's options: the keys (as `pages.first`) that don't fit each other or the route, and the remedies.
 
-        Called by `tidegate check` when the values themselves are right.
+        Called by `tidegate check` when the values of the route themselves are right, whatever is wrong elsewhere.
         """
         yield from ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 
 from gateway.config.placed import misplaced
 from gateway.config.plugins import model
+from gateway.config.tree import Tree, Value
 from gateway.plugin import Place
 from gateway_plugins.sources.poll_options import PollOptions
 
-CONFIG = {
+CONFIG: dict[str, Value] = {
     "upstreams": {"a": {"url": "http://a"}, "b": {"url": "http://b", "host": "upstream"}},
     "auth": {
         "keys": {"api_key": {"keys_file": "keys"}, "headers": {"X-User": "${claims.sub}"}},
@@ -34,7 +36,7 @@ def test_a_source_sees_its_route(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         yield "pages.first", "wrong"
 
     monkeypatch.setattr(PollOptions, "misplaced", note)
-    found = list(misplaced(model().config.model_validate(CONFIG)))
+    found = list(misplaced(Tree(file="x", value=copy.deepcopy(CONFIG)), model().sources))
     assert found == [(("routes", index, "live", "poll", "pages", "first"), "wrong") for index in (1, 2)]
     one, other = seen
     assert (one.path, one.params, one.fixed, one.auth, one.own_host) == ("/a/{id}", ("id",), False, True, True)
@@ -42,3 +44,26 @@ def test_a_source_sees_its_route(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert one.items is not None
     assert one.items.at == "data"
     assert other == Place(path="/b", auth=True)
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        {"path": "/a{", "upstream": "a", "live": {"poll": {}}},
+        {"upstream": "a", "live": {"poll": {}}},
+        {"path": "/a", "live": {"poll": {}}},
+        {"path": "/a", "upstream": "none", "live": {"poll": {}}},
+        {"path": "/a", "upstream": "a", "auth": "nobody", "live": {"poll": {}}},
+        {"path": "/a", "upstream": "a", "live": {"poll": {"interval": 3}}},
+        {"path": "/a", "upstream": "a", "live": {"poll": {}, "items": {"key": 3}}},
+        {"path": "/a", "upstream": "a", "live": 3},
+        3,
+    ],
+)
+def test_a_route_that_is_wrong_itself_is_passed_over(monkeypatch: pytest.MonkeyPatch, route: Value) -> None:
+    monkeypatch.setattr(PollOptions, "misplaced", lambda self, place: [("pages", place.path)])
+    routes = CONFIG["routes"]
+    assert isinstance(routes, list)
+    value = copy.deepcopy({**CONFIG, "routes": [route, routes[2]]})
+    found = list(misplaced(Tree(file="x", value=value), model().sources))
+    assert found == [(("routes", 1, "live", "poll", "pages"), "/b")]
