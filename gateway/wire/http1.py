@@ -15,6 +15,7 @@ from gateway.wire.asgi import Ends, http_scope, refused_scope, websocket_scope
 from gateway.wire.bell import Bell
 from gateway.wire.exchange import DONE, OPEN, Exchange
 from gateway.wire.handshake import accept_key, wants_websocket
+from gateway.wire.http2_frames import CALM, PREFACE
 from gateway.wire.reader import RequestReader
 from gateway.wire.response import refusal
 from gateway.wire.splice import Spliceable
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from gateway.wire.head import Head
     from gateway.wire.listener import Listener
     from gateway.wire.sweep import Member, Patience
-
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113 section 3.4
 
 HIGH_WATER = 64 * 1024
 LOW_WATER = 16 * 1024
@@ -75,6 +74,9 @@ class Connection(asyncio.Protocol):
         self.slot: set[Member] = listener.sweep.exchanges.place()
         self.slot.add(self)
         error = listener.arrived(transport, self._ends.host)
+        if listener.deaf(self._ends.host):
+            self.abort()
+            return
         if error is not None:
             self.refuse(error)
             return
@@ -156,6 +158,10 @@ class Connection(asyncio.Protocol):
             self._hand_over(data)
 
     def _hand_over(self, data: bytes) -> None:
+        if self.listener.early(self._ends.host):
+            self.transport.write(CALM)
+            self._close(linger=False)
+            return
         self._leave()
         self.listener.http2(self.listener, self.transport, data, self._ends)
 

@@ -24,8 +24,10 @@ from hypercorn.protocol.h2 import BUFFER_HIGH_WATER, BUFFER_LOW_WATER, BufferCom
 from priority.priority import DuplicateStreamError, MissingStreamError
 
 from gateway.core.asgi import Headers
+from gateway.core.flood import ANSWERED, RESET, SENT, Allowance
 from gateway.wire.connect_websocket import Take
-from gateway.wire.http2_calm import PIECE, Calm, bound, wanted
+from gateway.wire.http2_calm import PIECE, bound, wanted
+from gateway.wire.http2_frames import Frames
 from gateway.wire.stream_transport import StreamTransport
 
 _FRAME_HEAD = 9
@@ -85,6 +87,7 @@ class Http2Protocol(H2Protocol):
 
     take: Take
     config: Settled
+    allowance: Allowance  # of the client, who may have other connections
     refused: Callable[[str, str], None]  # is told of the whole connection's end: a metric's label, and why
 
     def __init__(self, *args: Any) -> None:
@@ -98,13 +101,15 @@ class Http2Protocol(H2Protocol):
         self.connection.local_settings = Settings(client=False, initial_values=settings)
         bound(self.connection, self.config.h2_max_header_list_size)
         self._loop = asyncio.get_running_loop()
-        self._calm = Calm(self._loop.time())
+        self._frames = Frames()
         self._over = False
         self._handling = False
 
     async def handle(self, event: TransportEvent) -> None:
         if not isinstance(event, RawData):
             await super().handle(event)
+            return
+        if self._over or not await self._afford(self._frames.points(event.data)):
             return
         self._handling = True
         try:
@@ -119,17 +124,22 @@ class Http2Protocol(H2Protocol):
             events = self.connection.receive_data(data)
         except ProtocolError as error:
             flood = isinstance(error, DenialOfServiceError)
+            if flood:
+                self.allowance.pause(self._loop.time())
             await self._end("http2_flood" if flood else "http2_protocol", str(error))
-            return
-        words = self._calm.lost(events, self._loop.time())
-        if words:
-            self.connection.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
-            await self._end("http2_flood", words)
             return
         await self._handle_events(wanted(events))
         # h2 refuses a frame that is too long only when it has all of it, and that may be 16 MB.
         if len(self.connection.incoming_buffer._data) > self.config.h2_max_inbound_frame_size + _FRAME_HEAD:
             await self._end("http2_protocol", "a frame that is too long")
+
+    async def _afford(self, points: int) -> bool:
+        """Whether the client may send frames of so many points; if not, that was the last."""
+        if not points or self.allowance.spend(points, self._loop.time()):
+            return True
+        self.connection.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+        await self._end("http2_flood", "too many frames that ask for nothing")
+        return False
 
     async def _end(self, code: str, words: str) -> None:
         """Refuse the connection; what h2 has to say of it goes first."""
@@ -146,13 +156,16 @@ class Http2Protocol(H2Protocol):
                     self.connection.reset_stream(event.stream_id, ErrorCodes.INTERNAL_ERROR)
                 await self._flush()
         await super().stream_send(event)
+        if isinstance(event, EndBody) and event.stream_id in self.streams:  # all of it went out, and nobody reset it
+            self.allowance.earn(ANSWERED)
 
     async def _handle_events(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, DataReceived):
                 await self._receive(event)
             elif isinstance(event, RequestReceived) and not _acceptable(event, self.config.websockets):
-                self._calm.reset()
+                if not await self._afford(RESET):
+                    return
                 self.refused("http2_request", "a path or a method that HTTP/2 does not have")
                 self.connection.reset_stream(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
             else:
@@ -189,8 +202,8 @@ class Http2Protocol(H2Protocol):
         buffer = self.stream_buffers.get(stream_id)
         before = len(buffer.buffer) if buffer is not None else 0
         await super()._send_data(stream_id)
-        if buffer is not None and len(buffer.buffer) < before:
-            self._calm.sent()
+        if buffer is not None and len(buffer.buffer) < before and stream_id in self.streams:  # sent, and not reset
+            self.allowance.earn(SENT)
         lane = self._lane(stream_id)
         if lane is not None:
             if stream_id in self.stream_buffers:

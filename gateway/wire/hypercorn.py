@@ -25,6 +25,7 @@ from hypercorn.typing import ConnectionState
 from hypercorn.utils import LifespanFailureError, LifespanTimeoutError
 
 from gateway.core.asgi import App, Message, Receive, Scope, Send
+from gateway.core.flood import Allowance
 from gateway.core.settings import Limits, Listen
 from gateway.errors import TidegateError
 from gateway.wire.asgi import Ends
@@ -128,6 +129,8 @@ class Http2:
         server = _Server(_dated(listener, ends.tls), loop, config, self._context, listener.state, reader, writer)
         server.take = partial(take, listener, ends)
         server.connection = connection
+        server.allowance = listener.floods.of(ends.host, loop.time())
+        server.allowance.greet()
         listener.spawn(connection.run(server))
 
 
@@ -202,6 +205,7 @@ class _Server(TCPServer):
     """Hypercorn's connection when it is known to be HTTP/2."""
 
     connection: _Http2Connection
+    allowance: Allowance
     take: Take
 
     async def run(self) -> None:
@@ -216,6 +220,7 @@ class _Server(TCPServer):
                     self.protocol_send,
                 )  # fmt: skip
                 protocol.take = self.take
+                protocol.allowance = self.allowance
                 protocol.refused = self.connection.refused
                 self.connection.protocol = protocol
                 self.protocol = protocol  # type: ignore[assignment]  # Hypercorn wraps it to tell versions apart

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from gateway.core.access import AccessLog
 from gateway.core.asgi import App, Scope
 from gateway.core.crowd import Crowd
+from gateway.core.flood import Floods
 from gateway.core.rate import Rate
 from gateway.core.settings import Limits, Listen
 from gateway.core.stats import Stats
@@ -76,6 +77,7 @@ class Listener:
     turn: Turn = field(init=False)
     messages: Rate = field(init=False)
     bytes: Rate = field(init=False)
+    floods: Floods = field(init=False)
     patience: Patience = field(init=False)
     _crowd: Crowd = field(init=False)
     _places: dict[Hashable, str] = field(init=False)  # by what each is known to the crowd
@@ -87,6 +89,7 @@ class Listener:
         self.messages = Rate(limits.messages_per_second, limits.messages_per_second + 1)
         self.bytes = Rate(limits.bytes_per_second, limits.bytes_per_second + limits.message)
         self.patience = Patience.of(limits)
+        self.floods = Floods(self.crowded)
         self._crowd = Crowd(limits.connections_per_ip, self.crowded)
         self._places = {}
 
@@ -126,6 +129,20 @@ class Listener:
         address = self._places.pop(connection, None)
         if address is not None:
             self._crowd.leave(address)
+
+    def early(self, address: str | None) -> bool:
+        """Whether a connection of HTTP/2 comes too soon after a flood from its address."""
+        return self._counted(self.floods.early(address, self.loop.time()))
+
+    def deaf(self, address: str | None) -> bool:
+        """Whether a connection, of whatever kind, comes too soon from an address that goes on and on."""
+        return self._counted(self.floods.deaf(address, self.loop.time()))
+
+    def _counted(self, refused: bool) -> bool:
+        if refused:
+            self.stats.refused["http2_flood"] += 1
+            log.debug("a connection was refused: http2_flood: too soon after a flood from its address")
+        return refused
 
     def cut_off(self, error: ClientError) -> None:
         """Count a refusal that can be answered no more: its response has begun, and is in the application's log."""

@@ -34,7 +34,11 @@ class Handshakes:
     def take(self, sock: socket.socket, told: Told | None = None) -> None:
         """`told` is what a proxy's header has told of the connection."""
         listener = self._listener
-        error = listener.room(told.client[0] if told is not None and told.client else peer(sock), self._waiting)
+        address = told.client[0] if told is not None and told.client else peer(sock)
+        error = listener.room(address, self._waiting)
+        if listener.deaf(address):
+            sock.close()
+            return
         if error is not None:
             # Nothing could be told without a handshake, which is what there is no room for.
             listener.stats.refused[error.code] += 1

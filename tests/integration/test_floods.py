@@ -6,6 +6,7 @@ HTTP/2 as prior knowledge, so that each byte is the attacker's; TLS and the PROX
 from __future__ import annotations
 
 import asyncio
+import ssl
 import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -31,6 +32,7 @@ routes:
 """
 ATTACKERS = 20
 ROUNDS = 5000
+RECONNECTS = 50
 
 DATA, HEADERS, PRIORITY, RESET, SETTINGS, PING, GOAWAY, WINDOW, CONTINUATION = 0, 1, 2, 3, 4, 6, 7, 8, 9
 ENHANCE_YOUR_CALM = 11
@@ -64,6 +66,8 @@ FLOODS: dict[str, Callable[[], bytes]] = {
     "continuations": lambda: (
         frame(HEADERS, 1, b"\x82") + frame(CONTINUATION, 1, b"\0\x01a\x7f\xdd\x0a" + b"x" * 1500) * ROUNDS
     ),
+    "empty continuations": lambda: frame(HEADERS, 1, b"\x82") + frame(CONTINUATION, 1) * ROUNDS,
+    "unknown frames": lambda: frame(0xFA, 0) * ROUNDS,
     "a head of 70 KB": lambda: frame(HEADERS, 1, b"\x82\x87\x84") + frame(CONTINUATION, 1, b"x" * 10_000) * 7,
 }
 
@@ -105,16 +109,25 @@ def files(running: Gateway) -> float:
     return running.descriptors() - running.metrics()["tidegate_upstream_connections"]
 
 
-async def unharmed(running: Gateway, url: str, attack: Callable[[], Awaitable[object]], **client: object) -> None:
+async def unharmed(
+    running: Gateway,
+    url: str,
+    attack: Callable[[], Awaitable[object]],
+    *,
+    verify: ssl.SSLContext | bool = True,
+    http2: bool = False,
+) -> None:
     """Others are served while it lasts, and afterwards the process has what it had before."""
-    async with httpx.AsyncClient(trust_env=False, timeout=20, **client) as probe:  # type: ignore[arg-type]
+    # Attackers are 127.0.0.1, and their address has to wait for a while.
+    transport = httpx.AsyncHTTPTransport(local_address="127.0.0.2", verify=verify, http1=not http2, http2=http2)
+    async with httpx.AsyncClient(trust_env=False, timeout=20, transport=transport) as probe:
         await attack()  # what is made once has been made
         await running.idle()
         before = files(running)
         memory = running.resident()
         attacking = asyncio.gather(*(attack() for _ in range(ATTACKERS)))
         for _ in range(10):
-            answer = await probe.get(f"{url}/api/shirts", headers={"connection": "close"})
+            answer = await probe.get(f"{url}/api/shirts", headers={} if http2 else {"connection": "close"})
             assert answer.status_code == 200
         await attacking
     await running.idle()
@@ -133,12 +146,14 @@ async def test_a_flood_over_http2_ends_its_connection_and_nothing_else(
     async def attack() -> None:
         ends.append(goaway(await flood(running.port, data)))
 
-    await unharmed(running, running.url, attack)
+    await unharmed(running, running.url, attack, http2=True)
+    for _ in range(RECONNECTS):
+        await attack()
     assert set(ends) <= {ENHANCE_YOUR_CALM, None}  # a reset may overtake it
     refused = {
         labels.get("reason"): count for name, labels, count in running.samples() if name == "tidegate_refused_total"
     }
-    assert refused["http2_flood"] == ATTACKERS + 1
+    assert refused["http2_flood"] == ATTACKERS + 1 + RECONNECTS
     assert len(backend.asked) <= 11 + 250 * (ATTACKERS + 1)
 
 
@@ -193,8 +208,7 @@ async def test_proxies_that_do_not_begin_as_they_must(gateway: Serve, backend: B
     async def attack() -> None:
         assert all(await asyncio.gather(*(stall(running.port, data) for data in everything)))
 
-    transport = httpx.AsyncHTTPTransport(local_address="127.0.0.2")  # not a proxy
-    await unharmed(running, running.url, attack, transport=transport)
+    await unharmed(running, running.url, attack)  # 127.0.0.2 is no proxy
     refused = {labels.get("reason"): count for name, labels, count in running.samples() if "refused" in name}
     assert refused["proxy_protocol"] == len(everything) * (ATTACKERS + 1)
     assert len(backend.asked) == 10

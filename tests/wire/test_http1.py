@@ -10,7 +10,8 @@ from gateway.core.settings import Limits
 from gateway.wire.asgi import Ends
 from gateway.wire.exchange import Exchange
 from gateway.wire.head import Head
-from gateway.wire.http1 import HIGH_WATER, PREFACE, Connection
+from gateway.wire.http1 import HIGH_WATER, Connection
+from gateway.wire.http2_frames import PREFACE
 from gateway.wire.listener import Listener
 from gateway.wire.reader import RequestReader
 from gateway.wire.websocket import WebSocket

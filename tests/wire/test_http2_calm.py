@@ -4,74 +4,19 @@ import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import (
-    DataReceived,
-    Event,
-    PingReceived,
-    PriorityUpdated,
-    RemoteSettingsChanged,
-    RequestReceived,
-    StreamEnded,
-    StreamReset,
-    WindowUpdated,
-)
+from h2.events import DataReceived, Event, PingReceived, RequestReceived, StreamReset
 from h2.exceptions import DenialOfServiceError
 
-from gateway.wire.http2_calm import CHATTER, CLOSED, RESETS, WINDOWS, WINDOWS_EACH, Calm, bound, wanted
-
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+from gateway.wire.http2_calm import CLOSED, bound, wanted
+from gateway.wire.http2_frames import PREFACE
 
 
 def reset(stream: int = 1) -> Event:
     return StreamReset(stream_id=stream, error_code=ErrorCodes.CANCEL)
 
 
-def data(payload: bytes, *, end: bool = False) -> Event:
-    ended = StreamEnded(stream_id=1) if end else None
-    return DataReceived(stream_id=1, data=payload, flow_controlled_length=len(payload), stream_ended=ended)
-
-
-def priority() -> Event:
-    return PriorityUpdated()
-
-
-@pytest.mark.parametrize(
-    ("event", "most", "words"),
-    [
-        (reset(), RESETS.burst, "too many requests were reset"),
-        (PingReceived(ping_data=bytes(8)), CHATTER.burst, "too many frames that ask for nothing"),
-        (RemoteSettingsChanged(), CHATTER.burst, "too many frames that ask for nothing"),
-        (priority(), CHATTER.burst, "too many frames that ask for nothing"),
-        (data(b""), CHATTER.burst, "too many frames that ask for nothing"),
-        (WindowUpdated(stream_id=0, delta=1), WINDOWS.burst, "too many window updates"),
-    ],
-)
-def test_what_asks_for_nothing_is_bounded(event: Event, most: float, words: str) -> None:
-    calm = Calm(0)
-    assert calm.lost([event] * int(most), 0) == ""
-    assert calm.lost([event], 0) == words
-    assert calm.lost([event] * 50, 100) == ""  # time forgives
-
-
-@pytest.mark.parametrize("event", [data(b"x"), data(b"", end=True), RequestReceived(stream_id=1, headers=[])])
-def test_what_asks_for_something_is_not(event: Event) -> None:
-    assert Calm(0).lost([event] * 100_000, 0) == ""
-
-
-def test_what_we_send_earns_window_updates() -> None:
-    calm = Calm(0)
-    for _ in range(1000):
-        calm.sent()
-    updates: list[Event] = [WindowUpdated(stream_id=0, delta=1)] * int(WINDOWS.burst + 1000 * WINDOWS_EACH)
-    assert calm.lost(updates, 0) == ""
-    assert calm.lost(updates[:1], 0) == "too many window updates"
-
-
-def test_requests_that_are_none_count_as_reset() -> None:
-    calm = Calm(0)
-    for _ in range(int(RESETS.burst) + 1):
-        calm.reset()
-    assert calm.lost([], 0) == "too many requests were reset"
+def data(payload: bytes) -> Event:
+    return DataReceived(stream_id=1, data=payload, flow_controlled_length=len(payload))
 
 
 def test_what_is_reset_already_is_not_begun() -> None:
