@@ -23,6 +23,7 @@ Incident = Literal[
     "since_refused",
     "batch_refused",
     "batch_lacking",
+    "budget_spent",
 ]
 
 

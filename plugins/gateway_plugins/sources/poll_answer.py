@@ -49,6 +49,11 @@ class Failed(Exception):
         self.retry_after = wait
 
     @property
+    def is_budget(self) -> bool:
+        """Whether the backend has been asked too often."""
+        return self.status == 429
+
+    @property
     def is_refusal(self) -> bool:
         """Whether the backend says that the request itself was wrong."""
         return self.status is not None and 400 <= self.status < 500 and self.status not in (408, 429)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.plugin import Again, Headers, Json, Look, PollResult, Refused, Status, Unshared
 from gateway_plugins.sources.poll_answer import Failed, Validators, judge, validators_of
-from gateway_plugins.sources.poll_fetcher import OFF_LOOP, Fetcher, again, late
+from gateway_plugins.sources.poll_fetcher import OFF_LOOP, Fetcher, again, late, spent
 from gateway_plugins.sources.poll_hints import NONE, hints_of
 from gateway_plugins.sources.poll_ids import MOST, asked, parted
 from gateway_plugins.sources.poll_memory import Memory
@@ -141,7 +141,9 @@ class BatchLook:
         took, hints = clock.monotonic() - started, self._hints
         publish.polled(result, took)
         pause = self._tempo.succeeded(changed=result == "changed", took=took, hints=hints, random=clock.random())
-        return self._again(pause, hints.exhausted)
+        if hints.exhausted:
+            publish.met("budget_spent", spent(pause))
+        return self._again(pause, hints.exhausted, budget=True)
 
     def _speaker(self) -> tuple[Fetcher | None, Headers]:
         """In whose name to ask: that of all, or of one who lends it; None when nobody does any more."""
@@ -252,12 +254,13 @@ class BatchLook:
             if not self._crowd.divide(self, None):
                 self._scatter()
             return Again(0.0)
-        pause = self._tempo.failed(took=took, retry_after=failure.retry_after, random=self._clock.random())
+        wait, budget = failure.retry_after, failure.is_budget
+        pause = self._tempo.failed(took=took, retry_after=wait, random=self._clock.random(), budget=budget)
         for channel in self.channels:
             channel.fail(self._told(failure, pause, has_state=channel.publish.has_state))
         if of_it and not self._tempo.tolerated and not self._crowd.divide(self, pause) and len(self.channels) == 1:
             self._scatter()
-        return self._again(pause, failure.retry_after and pause)
+        return self._again(pause, wait and pause, budget=budget)
 
     def _told(self, failure: Failed, pause: float, *, has_state: bool) -> Status | None:
         """What a channel's subscribers are told of it."""
@@ -271,8 +274,8 @@ class BatchLook:
             retry_in=pause,
         )
 
-    def _again(self, pause: float, wanted: float | None) -> Again:
-        next_look = again(self._crowd.tools, self._tempo, pause, wanted)
+    def _again(self, pause: float, wanted: float | None, *, budget: bool) -> Again:
+        next_look = again(self._crowd.tools, self._tempo, pause, wanted, budget=budget)
         self.held_until = self._clock.monotonic() + next_look.least
         return next_look
 

@@ -24,7 +24,7 @@ from gateway.plugin import (
     Target,
 )
 from gateway_plugins.sources.poll_answer import Failed, Validators, judge, validators_of
-from gateway_plugins.sources.poll_fetcher import Fetcher, Tools, again, late
+from gateway_plugins.sources.poll_fetcher import Fetcher, Tools, again, late, spent
 from gateway_plugins.sources.poll_hints import NONE, hints_of
 from gateway_plugins.sources.poll_memory import Memory
 from gateway_plugins.sources.poll_options import Pages
@@ -118,7 +118,9 @@ class PolledChannel:
             publish.status(Status(state="ok"))
         hints = self._hints
         pause = self._tempo.succeeded(changed=result == "changed", took=took, hints=hints, random=clock.random())
-        return again(self._tools, self._tempo, pause, hints.exhausted)
+        if hints.exhausted:
+            publish.met("budget_spent", spent(pause))
+        return again(self._tools, self._tempo, pause, hints.exhausted, budget=True)
 
     async def _look(self, now: float) -> PollResult:
         changes = self._changes(now)
@@ -265,7 +267,8 @@ class PolledChannel:
 
     def _failed(self, failure: Failed, took: float) -> Again:
         self._known_ok = False
-        pause = self._tempo.failed(took=took, retry_after=failure.retry_after, random=self._clock.random())
+        wait, budget = failure.retry_after, failure.is_budget
+        pause = self._tempo.failed(took=took, retry_after=wait, random=self._clock.random(), budget=budget)
         has_state = self._publish.has_state
         if not (self._tempo.tolerated and has_state):
             self._publish.status(
@@ -277,7 +280,7 @@ class PolledChannel:
                     retry_in=pause,
                 )
             )
-        return again(self._tools, self._tempo, pause, failure.retry_after and pause)
+        return again(self._tools, self._tempo, pause, wait and pause, budget=budget)
 
 
 @contextmanager

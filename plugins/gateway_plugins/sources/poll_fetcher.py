@@ -122,7 +122,12 @@ def late() -> Failed:
     return Failed(_UNREACHED["upstream_timeout"], code="upstream_timeout")
 
 
-def again(tools: Tools, tempo: Tempo, pause: float, wanted: float | None) -> Again:
+def spent(pause: float) -> str:
+    """What an operator is told of a budget that is used up."""
+    return f"what polls may use of the backend's rate limit is used up: they wait {pause:.0f} s"
+
+
+def again(tools: Tools, tempo: Tempo, pause: float, wanted: float | None, *, budget: bool) -> Again:
     """What the backend wants is for all its polls, but where it is about one client's credentials."""
-    least = min(wanted or 0.0, tempo.longest_pause)
+    least = tempo.obeyed(wanted, budget=budget)
     return Again(pause, hold=least if tools.own else 0.0, least=least, failed=tempo.failures > 0)

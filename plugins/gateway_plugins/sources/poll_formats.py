@@ -28,6 +28,8 @@ _XML_BUFFER = 64 * 1024
 MAX_VALUES = 1_000_000
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _CSV_QUOTED = re.compile(rb'(?<![^,\r\n])"(?:[^"]|"")*"')  # elsewhere in a field a quote is only a character
+# A field as long as any body: Python's own bound of 128 KB, for the whole process, would refuse some that are right.
+csv.field_size_limit(2**31 - 1)
 # An element or an attribute; NUL for UTF-16.
 _XML_NODE = re.compile(rb"""<\0?[^/!?\0]|=[\s\0]*["']""")
 

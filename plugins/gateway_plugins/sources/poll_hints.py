@@ -7,6 +7,7 @@ from a backend that may be broken, and bounds are the caller's.
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from gateway.plugin import Headers, parse_retry_after
@@ -17,8 +18,14 @@ _UNSHARED = re.compile(rb"(?:^|[,\s])(private|no-store)(?:$|[,;=\s])", re.IGNORE
 _PARAMETER = re.compile(rb";\s*(r|t)\s*=\s*([0-9]{1,10})", re.ASCII)
 
 # Above this, a reset is a time in seconds since 1970 (GitHub), below it seconds from now (the IETF draft):
-# nobody's window is thirty years long, and none of these clocks is in 2001.
-_EPOCH = 1e9
+# nobody's window is thirty years long, and none of these clocks is in 2001. Above the second it is in milliseconds:
+# in seconds that would be the year 5138.
+_EPOCH, _EPOCH_MS = 1e9, 1e11
+
+# A reset that is a number, perhaps with a comment (30;w=60), and one with units, as Go writes durations: 6m0s, 17ms.
+_TIME = re.compile(r"([0-9]{1,14}(?:\.[0-9]{1,9})?)(?:[;,\s].*)?", re.ASCII)
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_DURATION = re.compile("".join(rf"(?:([0-9]{{1,9}}(?:\.[0-9]{{1,9}})?){unit})?" for unit in _UNITS))
 
 # With less than this part of the budget left, polls are spread over what is left of the window
 # (`early_limit: 0.9` in Filebeat).
@@ -117,10 +124,10 @@ def _budget(found: dict[bytes, bytes], now: float, rates: Rates) -> tuple[float 
     """The pause that spreads what is left of a rate limit over its window, and how long there is nothing left."""
     parameters = dict(_PARAMETER.findall(found.get(rates.combined, b"")[:1024]))
     left = _first(parameters.get(b"r"), *map(found.get, rates.remaining))
-    reset = _first(parameters.get(b"t"), *map(found.get, rates.reset))
-    if left is None or reset is None:
+    resets = parameters.get(b"t"), *map(found.get, rates.reset)
+    window = next((seconds for value in resets if (seconds := _until(value, now)) is not None), None)
+    if left is None or window is None:
         return None, None
-    window = max(reset - now, 0.0) if reset > _EPOCH else reset
     limit = _first(*map(found.get, rates.limit))
     left -= rates.kept + rates.share * (limit or 0.0)
     if left < 1:
@@ -128,6 +135,24 @@ def _budget(found: dict[bytes, bytes], now: float, rates: Rates) -> tuple[float 
     if limit is None or left > limit * _EARLY:
         return None, None
     return window / left, None
+
+
+def _until(value: bytes | None, now: float) -> float | None:
+    """How long it is until a reset: seconds or a time since 1970, a duration, or a date of HTTP or RFC 3339."""
+    if value is None or len(value) > 64:
+        return None
+    text = value.decode("latin-1").strip()
+    number, units = _TIME.fullmatch(text), _DURATION.fullmatch(text)
+    if number is not None:
+        time = float(number[1])
+        return time if time <= _EPOCH else max((time / 1000 if time > _EPOCH_MS else time) - now, 0.0)
+    if text and units is not None:
+        return sum(float(count) * unit for count, unit in zip(units.groups("0"), _UNITS.values(), strict=True))
+    try:
+        date = datetime.fromisoformat(text)
+        return max((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now, 0.0)
+    except (ValueError, OverflowError):
+        return parse_retry_after(value, now)
 
 
 def _first(*values: bytes | None) -> float | None:

@@ -277,7 +277,7 @@ class PollOptions(Options):
     tolerate: Annotated[int, Field(ge=0, le=1000)] = 2
     """failures in a row before clients that have data are told that it is stale"""
     max_backoff: Time = 60.0
-    """the longest pause while the backend fails, also when it asks for a longer one"""
+    """the longest pause while the backend fails, also when it asks for a longer one; for budgets see rate.max_wait"""
     terminal: list[Literal[404, 410]] = Field(default=[])
     """answers that end the channel for good although it has data, as [404, 410]; without it data is stale then"""
     rate: Rate = Rate()
@@ -296,4 +296,5 @@ class PollOptions(Options):
             jitter=self.jitter,
             tolerate=self.tolerate,
             max_backoff=self.max_backoff,
+            max_wait=self.rate.max_wait,
         )

@@ -5,14 +5,20 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, ConfigDict, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, model_validator
 from pydantic.json_schema import WithJsonSchema
 
-from gateway.plugin import Options
+from gateway.plugin import Duration, Options
 from gateway_plugins.sources.poll_credentials import HeaderName
 from gateway_plugins.sources.poll_hints import USUAL, Rates
 
 _PERCENT = re.compile(r"([1-9][0-9]?)%", re.ASCII)
+
+
+def _a_while(value: float) -> float:
+    if value < 1:
+        raise ValueError("must be at least 1s")
+    return value
 
 
 def _left(value: object) -> object:
@@ -52,6 +58,8 @@ class Rate(Options):
     """with remaining: the one with the requests of the whole window"""
     early_limit: Left | None = None
     """with no more than this left, polls wait for the reset: 10% of the limit, say, or 100 requests"""
+    max_wait: Annotated[Duration, AfterValidator(_a_while)] = 3600.0
+    """the longest wait for a reset, or for what a 429 asks for: nobody's window is longer, and a header may be wrong"""
 
     @model_validator(mode="after")
     def _whole(self) -> Rate:

@@ -25,7 +25,10 @@ _RELAX, _STRETCH, _DOUBLE = 0.75, 1.25, 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """Seconds, but for `jitter` (a fraction), `tolerate` (failures that are not spoken of) and `adapt`."""
+    """Seconds, but for `jitter` (a fraction), `tolerate` (failures that are not spoken of) and `adapt`.
+
+    `max_wait` is the longest wait for the reset of a budget, `max_backoff` the longest other pause.
+    """
 
     base: float
     shortest: float
@@ -34,6 +37,7 @@ class Pace:
     jitter: float
     tolerate: int
     max_backoff: float
+    max_wait: float = 3600.0
 
 
 class Tempo:
@@ -66,10 +70,9 @@ class Tempo:
         """The pause that a wish may bring about: what the backend told goes first, and its rest after failures."""
         return inf if self.failures or self._first else max(self.interval, self._told)
 
-    @property
-    def longest_pause(self) -> float:
-        """What the backend may ask for."""
-        return self._pace.max_backoff
+    def obeyed(self, wanted: float | None, *, budget: bool) -> float:
+        """As much as the backend may ask for: of a budget that is used up more than of a pause."""
+        return min(wanted or 0.0, self._pace.max_wait if budget else self._pace.max_backoff)
 
     @property
     def tolerated(self) -> bool:
@@ -94,21 +97,22 @@ class Tempo:
             self._first = False
             pause = max(pause * self._phase, interval / 10)
         # neither spread nor jitter brings a poll before the reset
-        reset = min(hints.exhausted or 0.0, pace.max_backoff)
+        reset = self.obeyed(hints.exhausted, budget=True)
         self._told = max(self._told, reset)
         return max(pause, reset)
 
-    def failed(self, *, took: float, retry_after: float | None, random: float) -> float:
+    def failed(self, *, took: float, retry_after: float | None, random: float, budget: bool = False) -> float:
         """The pause after a failure: tolerated ones keep the pace, and what the backend asks for goes first.
 
-        No pause is shorter than the interval, even where that is longer than the longest backoff.
+        With `budget` it is a rate limit that is used up. No pause is shorter than the interval, even where that is
+        longer than the longest backoff.
         """
         self.failures += 1
         pace, interval = self._pace, self.interval
         if retry_after is not None:
             # a little later than asked for, so that not everyone who was told so comes back at once
             later = retry_after * (1 + pace.jitter * random)
-            return max(interval, min(later, pace.max_backoff))
+            return max(interval, self.obeyed(later, budget=budget))
         attempt = self.failures - pace.tolerate - 1
         if attempt < 0:
             return rest(jittered(interval, pace.jitter, random), took)

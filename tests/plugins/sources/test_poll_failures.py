@@ -139,6 +139,9 @@ async def test_a_document_that_does_not_fit_is_a_failure_every_time() -> None:
     assert this.backend.conditions() == [None, None], "a state that was not published is not to be kept"
 
 
+LONGEST = 1e9
+
+
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(
     ("value", "pause"),
@@ -146,20 +149,29 @@ async def test_a_document_that_does_not_fit_is_a_failure_every_time() -> None:
         ("30", 30.0),
         ("1", 10.0),
         ("0", 10.0),
-        ("86400", 60.0),
-        ("9" * 60, 60.0),
+        ("86400", LONGEST),
+        ("9" * 60, LONGEST),
         ("Tue, 14 Nov 2023 22:14:00 GMT", 30.0),
         ("Tue, 14 Nov 2017 22:13:50 GMT", 10.0),
-        ("Tue, 14 Nov 9999 22:13:50 GMT", 60.0),
+        ("Tue, 14 Nov 9999 22:13:50 GMT", LONGEST),
         ("soon", 10.0),
         ("-5", 10.0),
         ("9" * 1000, 10.0),
     ],
 )
 async def test_retry_after_within_our_bounds(status: int, value: str, pause: float) -> None:
-    this = run(ok(b"[1]"), answer(status, retry_after=value), jitter="0%")
+    """Whoever has been asked too often is left alone for longer than one that is away for a while."""
+    this = run(ok(b"[1]"), answer(status, retry_after=value), jitter="0%", rate={"max_wait": "10m"})
     await this.polls(2)
-    assert this.clock.slept[-1] == pytest.approx(pause)
+    assert this.clock.slept[-1] == pytest.approx(min(pause, 600.0 if status == 429 else 60.0))
+
+
+async def test_a_budget_that_is_used_up_is_waited_for_and_counted() -> None:
+    spent = ok(b"[1]", X_RateLimit_Remaining="0", X_RateLimit_Reset="600")
+    this = run(spent, spent, jitter="0%", max_backoff="1m")
+    await this.polls(2)
+    assert this.clock.slept == [600.0, 600.0]
+    assert this.channel.incidents == ["budget_spent"] * 2
 
 
 async def test_not_everyone_comes_back_at_once() -> None:

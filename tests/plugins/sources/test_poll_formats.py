@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 
 import pytest
@@ -23,6 +22,7 @@ ALL = formats(json.loads)
         ("text", b"h\xc3\xa9\n", "h\u00e9\n"),
         ("csv", b'id,name\r\n1,"a, ""b"""\r\n\r\n2,c\r\n', [{"id": "1", "name": 'a, "b"'}, {"id": "2", "name": "c"}]),
         ("csv", b"", []),
+        ("csv", b"a\n" + b"x" * 200_000, [{"a": "x" * 200_000}]),
         ("csv", b"id\n", []),
         ("xml", b"<shop/>", {"shop": ""}),
         ("xml", b"<a>1 &amp; &#50;</a>", {"a": "1 & 2"}),
@@ -61,7 +61,6 @@ BOMB = b'<!DOCTYPE a [<!ENTITY b "SECRET"><!ENTITY c "&b;&b;&b;&b;&b;&b;">]><a>&
         ("csv", b"a,b\n1\n", "longer or shorter"),
         ("csv", b"a,a\n1,2\n", "two columns"),
         ("csv", b'a\n"SECRET', "not CSV"),
-        ("csv", b"a\n" + b"x" * 200_000, "not CSV"),
         ("csv", b"\xff", "not UTF-8"),
         ("text", b"\xff", "not UTF-8"),
     ],
@@ -137,11 +136,7 @@ def test_values_of_other_formats_are_bounded(name: FormatName, body: bytes, monk
     ids=range(3),
 )
 def test_texts_of_other_formats_are_no_values(name: FormatName, body: bytes, document: Json) -> None:
-    limit = csv.field_size_limit(10 * MANY)
-    try:
-        assert ALL[name].decode(body) == document
-    finally:
-        csv.field_size_limit(limit)
+    assert ALL[name].decode(body) == document
 
 
 def test_what_only_looks_like_many_values_in_a_text_is_none() -> None:

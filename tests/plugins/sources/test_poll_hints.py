@@ -53,6 +53,37 @@ def test_when_to_come_back(headers: dict[str, str], seconds: float | None) -> No
     assert retry_after(pairs(**headers), NOW) == seconds
 
 
+@pytest.mark.parametrize(
+    ("reset", "seconds"),
+    [
+        ("30", 30.0),
+        ("0.5", 0.5),
+        ("30;w=60", 30.0),
+        ("1700000030", 30.0),
+        ("1700000030.5", 30.5),
+        ("1700000030500", 30.5),
+        ("1500000000000", 0.0),
+        ("6m0s", 360.0),
+        ("1h2m3.5s", 3723.5),
+        ("17ms", 0.017),
+        ("Tue, 14 Nov 2023 22:13:50 GMT", 30.0),
+        ("Tue, 14 Nov 2023 22:00:00 GMT", 0.0),
+        ("2023-11-14T22:13:50Z", 30.0),
+        ("2023-11-14T23:13:50.5+01:00", 30.5),
+        ("2023-11-14 22:13:50", 30.0),
+        ("2023-11-14Tx", None),
+        ("soon", None),
+        ("", None),
+        ("5x", None),
+        ("-5", None),
+    ],
+)
+def test_ways_to_write_a_reset(reset: str, seconds: float | None) -> None:
+    headers = pairs(X_RateLimit_Remaining="0", X_RateLimit_Reset=reset)
+    assert hints_of(headers, NOW).exhausted == pytest.approx(seconds)
+    assert retry_after(headers, NOW) == pytest.approx(seconds)
+
+
 OWN = Rates(remaining=(b"x-left",), reset=(b"x-reset",), limit=(b"x-max",), combined=b"")
 
 
