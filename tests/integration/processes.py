@@ -46,8 +46,9 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _end_with_parent() -> None:
-    """A test run that is killed leaves no server behind."""
+def _begin() -> None:
+    """A run that is killed leaves no server behind; in a background shell it ignores Ctrl-C, its children do not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -68,7 +69,7 @@ class Process:
             env={**os.environ, "PYTHONUNBUFFERED": "1", **(environ or {})},
             text=True,
             errors="replace",
-            preexec_fn=_end_with_parent,
+            preexec_fn=_begin,
         )
         self.said: list[str] = []
         self.complained: list[str] = []
