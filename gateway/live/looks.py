@@ -28,9 +28,9 @@ _TICK = 0.01
 
 
 class Looking(Entry):
-    """A watch, of one channel or of several."""
+    """A watch, of one channel or of several. `unhurried_at` is when it was last looked at in its own time."""
 
-    __slots__ = ("crashes", "name", "of", "route", "stats", "task", "watch")
+    __slots__ = ("crashes", "name", "of", "route", "stats", "task", "unhurried_at", "watch")
 
     def __init__(self, lane: Lane, watch: Watch, route: str, stats: RouteStats, of: _One | None = None) -> None:
         super().__init__(lane)
@@ -41,6 +41,14 @@ class Looking(Entry):
         self.name = f"look at route {route}"
         self.crashes = 0
         self.task: asyncio.Task[None] | None = None
+        self.unhurried_at = -inf
+
+    def hurried(self, now: float) -> bool:
+        """Whether a look that begins now comes sooner than it would if nobody had asked for one."""
+        if now < self.unhurried_at + self.pause:
+            return True
+        self.unhurried_at = now
+        return False
 
 
 class _One(NamedTuple):
@@ -144,7 +152,7 @@ class Looks:
 
     async def _look(self, looking: Looking) -> None:
         try:
-            again = await looking.watch.look()
+            again = await self._once(looking)
             looking.crashes = 0
         except (Refused, Unshared) as error:
             if looking.of is not None:
@@ -171,6 +179,16 @@ class Looks:
             asked=again.asked,
         )
         self._tick()
+
+    async def _once(self, looking: Looking) -> Again:
+        if looking.of is None:
+            return await looking.watch.look()
+        publisher = looking.of.publisher
+        publisher.hurried = looking.hurried(self._clock.monotonic())
+        try:
+            return await looking.watch.look()
+        finally:
+            publisher.hurried = False
 
     def _crashed(self, looking: Looking) -> float:
         """Called while the exception is handled; the pause until the next look."""

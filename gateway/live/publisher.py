@@ -34,7 +34,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 class ChannelPublisher:
     """The `Publisher` of one channel. With a `supervisor` its changes are conflated where the route says so.
 
-    While deletions wait to be confirmed, `again` takes the same answer once more.
+    While deletions wait to be confirmed, `again` takes the same answer once more. That needs time to pass: an answer
+    that is `hurried`, by a write say, is believed in what it holds, and not in what it lacks once more.
     """
 
     channel: Channel
@@ -45,6 +46,7 @@ class ChannelPublisher:
     absences: Absences = NONE
     doubt: str = ""
     again: Callable[[], Step] | None = None
+    hurried: bool = False
     effort: Effort = field(init=False)
     outlet: Outlet = field(init=False)
 
@@ -113,6 +115,8 @@ class ChannelPublisher:
             raise ValueError("it comes in pages, and the route has no `items`")
         if not log.has_state:
             return first_state(document, live)
+        if self.hurried and self.absences.open and scope == "whole":
+            scope = "part"
         return change_between(self.outlet.document, document, live, self.absences, scope=scope)
 
     def _report(self, step: Step) -> None:

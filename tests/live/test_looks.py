@@ -438,6 +438,27 @@ async def test_who_comes_does_not_hurry_what_is_doubted(scene: Scene, aging: Loo
     assert len(watch.looks) == 2
 
 
+async def test_writes_do_not_hurry_what_is_doubted(scene: Scene, source: LookingSource) -> None:
+    """Three answers in a row that lack most of a list are believed, in the time that they would have come in anyway."""
+    client = await scene.open()
+    (watch,) = source.watches
+    await watch.publish.state([{"id": number} for number in range(20)])
+    await watch.end(pause=60.0)
+    times = []
+    for second in range(1, 122):
+        scene.clock.advance(1)
+        assert scene.live.refresh("shirts", b"/shirts", False) == 1
+        await turn()
+        await watch.publish.state([{"id": 0, "stock": second}])
+        await watch.end(pause=60.0)
+        told = client.writer.take()
+        assert second == 1 or b'"updated"' in told or second >= 60, "what an answer holds is news"
+        if b'"deleted"' in told:
+            times.append(second)
+    assert len(watch.looks) == 122
+    assert times == [120], "the first was at once, the others after a minute each"
+
+
 async def test_without_it_the_interval_is_waited_for(scene: Scene, source: LookingSource) -> None:
     await scene.open()
     (watch,) = source.watches
