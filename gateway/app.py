@@ -26,7 +26,8 @@ from gateway.core.asgi import App, Headers, Message, Receive, Scope, Send
 from gateway.core.cors import SHARING, asks_to_read, preflight, sharing
 from gateway.core.credentials import from_subprotocols
 from gateway.core.headers import own
-from gateway.core.http import IDENTITY, header
+from gateway.core.http import HANDSHAKE, IDENTITY, Handshake, Request, header
+from gateway.core.identity import Identity
 from gateway.core.problem import problem
 from gateway.core.route import Match, Miss, RouteTable
 from gateway.core.settings import Gateway, PluginUse, Route
@@ -137,7 +138,14 @@ class Application:
         self._trusted = Trusted(settings.trusted_proxies)
         self._sessions = Sessions(
             self._live.parts,
-            Inside(channels=live.channels, messages=settings.channels, find=self._find, rest=self._rest, codecs=codecs),
+            Inside(
+                channels=live.channels,
+                messages=settings.channels,
+                find=self._find,
+                rest=self._rest,
+                known=self._known,
+                codecs=codecs,
+            ),
         )
         self.admin: App = admin_app(
             self.stats, self.health, settings, transports=transports, lost_lines=lambda: self.access.dropped
@@ -175,12 +183,18 @@ class Application:
         try:
             opened = route.live or route.session or route
             request = with_own_credentials(request_of(scope, params), opened.origins)
-            scope[IDENTITY] = await self._gates[route.name].admit(request)
+            by, scope[IDENTITY] = await self._known(route, request)
+            if route.session is not None:
+                scope[HANDSHAKE] = Handshake(by, request)
             answer = self._answer(scope, receive, send, route, params)
         except ClientError as error:
             answer = self._refuse(scope, send, error)
         del scope, receive, send, params  # as in __call__
         await answer
+
+    def _known(self, route: Route, request: Request) -> Awaitable[tuple[str, Identity]]:
+        """Whom a route lets in, and by which authenticator; raises ClientError."""
+        return self._gates[route.name].known(request)
 
     def _answer(
         self, scope: Scope, receive: Receive, send: Send, route: Route, params: Mapping[str, str]

@@ -80,6 +80,10 @@ class Gate:
 
     async def admit(self, request: Request) -> Identity:
         """Who the client is; raises ClientError when nobody knows it."""
+        return (await self.known(request))[1]
+
+    async def known(self, request: Request) -> tuple[str, Identity]:
+        """The name of the first authenticator that knows the client, and who it is; raises ClientError as `admit`."""
         refusal: ClientError | None = None
         for keeper in self._keepers:
             try:
@@ -92,7 +96,7 @@ class Gate:
             if identity is not None:
                 values: dict[str, dict[str, Json]] = {"claims": dict(identity.claims), "params": dict(request.params)}
                 self._check_access(values)
-                return keeper.named(identity, values)
+                return keeper.name, keeper.named(identity, values)
         raise self._challenged(
             refusal or ClientError(401, "unauthenticated", "this needs credentials", close_code=UNAUTHENTICATED.code)
         )

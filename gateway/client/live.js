@@ -6,7 +6,7 @@
  *   code?: number | string, reason?: string, since?: string, age?: number, upstream_status?: number, retry_at?: string,
  *   retryIn?: number}} Status `stale`, `suspect` and `error` are of the backend, and so is an `age` (seconds) of what is
  *   `live`; after `offline` another attempt follows in `retryIn` ms, after `closed` none.
- * @typedef {string | (() => string | Promise<string>)} Token a bearer token, or what gives one for each attempt
+ * @typedef {string | (() => string | Promise<string>)} Token a bearer token, or what gives a fresh one
  * @typedef {{
  *   mode?: "items" | "patch" | "merge" | "snapshot" | "notify", since?: string, state?: any, key?: string | string[],
  *   onchange?: (state: any, event: LiveEvent) => void, onevent?: (event: LiveEvent) => void,

@@ -118,6 +118,7 @@ class Session extends Line {
     else if (op === "event" && channel?.joined) channel.take(message.event);
     else if (op === "error" && channel) this.lost(channel, error);
     else if (op === "error") this.settle(id)?.reject(failure(error));
+    else if (op === "expiring") this.renew().catch(() => {}); // then it ends, and is begun again
     else if (op === "ok" || op === "response") this.settle(id)?.resolve(message);
   }
 
@@ -128,6 +129,13 @@ class Session extends Line {
       this.say({ op: "ping" });
     }, heartbeat * 1000);
     this.begin("websocket");
+  }
+
+  /** Go on with a new token, where the page gives one for each attempt. */
+  async renew() {
+    if (typeof this.options.token !== "function") return;
+    const token = await this.token();
+    if (token) await this.ask({ op: "auth", token });
   }
 
   begin(way) {

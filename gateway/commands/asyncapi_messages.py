@@ -19,8 +19,8 @@ BY_MODE: Mapping[Mode, tuple[str, ...]] = {
 EVERY = ("status", "gap", "close")  # in every mode
 PUBLISHED = ("message",)  # on channels without state, which only sessions follow
 
-FROM_CLIENT = ("subscribe", "unsubscribe", "request", "cancel", "publish", "ping")
-FROM_SERVER = ("hello", "ok", "event", "response", "error", "pong")
+FROM_CLIENT = ("subscribe", "unsubscribe", "request", "cancel", "publish", "auth", "ping")
+FROM_SERVER = ("hello", "ok", "event", "response", "error", "expiring", "pong")
 
 _ANY: Object = {"description": "anything that JSON can say"}
 _TEXT: Object = {"type": "string"}
@@ -79,6 +79,11 @@ _EVENTS: Mapping[str, tuple[str, Object, bool]] = {
 }  # fmt: skip
 
 _TARGET: Object = {"type": "string", "description": "path and query of a URL"}
+_END: Object = {
+    "type": ["string", "null"],
+    "format": "date-time",
+    "description": "when the credentials end, null where nobody says so",
+}
 _HEADERS: Object = {"type": "object"}
 _FAULT: Object = _object("code status message", code=_TEXT, status=_CODE, message=_TEXT)
 
@@ -97,13 +102,16 @@ _OPS: Mapping[str, tuple[str, Object, Object]] = {
     "publish": (
         "Send something to all who follow a channel without state.", {"id": _ID, "channel": _TEXT, "data": _ANY}, {},
     ),
+    "auth": (
+        "Go on with a new token of the same client, where `hello` has `auth`.", {"id": _ID, "token": _TEXT}, {},
+    ),
     "ping": ("Is the line alive?", {}, {"id": _ID}),
     "hello": (
         "The first message.",
         {"session": _TEXT, "heartbeat": {"type": "number"}},
-        {"subject": {"type": ["string", "null"]}, "expires": {"type": ["string", "null"], "format": "date-time"}},
+        {"subject": {"type": ["string", "null"]}, "expires": _END, "auth": {"const": True}},
     ),
-    "ok": ("It is done.", {"id": _ID}, {"position": _POSITION}),
+    "ok": ("It is done.", {"id": _ID}, {"position": _POSITION, "expires": _END}),
     "event": (
         "An event of a channel, as a stream of its own would have it.",
         {"channel": _TARGET, "event": _object("type data", type=_TEXT, id=_POSITION, data=_ANY)},
@@ -115,6 +123,7 @@ _OPS: Mapping[str, tuple[str, Object, Object]] = {
         {"error": _FAULT},
         {"id": _ID, "channel": _TARGET},
     ),
+    "expiring": ("The credentials end soon, and the session with them.", {"expires": _DATE}, {}),
     "pong": ("It is.", {}, {"id": _ID}),
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ from base64 import urlsafe_b64decode
 from binascii import Error
 from collections.abc import Sequence
 
-from gateway.core.asgi import Header
+from gateway.core.asgi import Header, Headers
 from gateway.core.http import Request
 from gateway.errors import ClientError
 
@@ -44,6 +44,20 @@ def cookie_value(request: Request, name: str) -> bytes | None:
     return None
 
 
+def shows_token(request: Request) -> bool:
+    """Whether it has a bearer token where it could be replaced by another."""
+    return (request.header(b"authorization") or b"")[:7].lower() == b"bearer "
+
+
+def with_token(headers: Headers | tuple[Header, ...], token: str) -> Headers:
+    """The headers with this bearer token in place of their own; raises ClientError for what can be no token."""
+    value = token.encode() if token.isascii() else b""
+    if not _is_token(value):
+        raise ClientError(400, "bad_token", "a token is printable ASCII without blanks")
+    others = [pair for pair in headers if pair[0].lower() != b"authorization"]
+    return [*others, (b"authorization", b"Bearer " + value)]
+
+
 def from_subprotocols(offered: Sequence[str]) -> tuple[Header | None, list[str]]:
     """The `Authorization` that is among the subprotocols, and the others. Raises ClientError 400."""
     tokens = [name for name in offered if name.startswith(_BEARER)]
@@ -64,6 +78,10 @@ def _decoded(text: str) -> bytes:
         token = urlsafe_b64decode(text + "=" * (-len(text) % 4)) if text.isascii() else b""
     except (Error, ValueError):
         token = b""
-    if not token or any(byte <= 0x20 or byte >= 0x7F for byte in token):
+    if not _is_token(token):
         raise ClientError(400, "subprotocol", "what follows bearer. is not a token in base64url")
     return token
+
+
+def _is_token(value: bytes) -> bool:
+    return bool(value) and all(0x20 < byte < 0x7F for byte in value)

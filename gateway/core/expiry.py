@@ -10,8 +10,17 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+# Before the end there is word of it: a minute is enough for a few attempts at whoever gives out tokens. What holds for
+# minutes alone leaves a tenth of its time, or a new one would be wanted at once; and a round trip takes some seconds.
+_MOST, _SHARE, _LEAST = 60.0, 0.1, 5.0
+
 # Beyond this many seconds since the last sweep (a machine that slept) looking at what is there is cheaper.
 _FAR = 4096
+
+
+def word_at(now: float, expires: float) -> float:
+    """When to tell whose credentials they are that they end, given when they were shown."""
+    return expires - max(_LEAST, min(_MOST, (expires - now) * _SHARE))
 
 
 class Expiries(Generic[T]):

@@ -12,6 +12,9 @@ from gateway.core.identity import Identity
 IDENTITY = "tidegate.identity"
 """Where an ASGI scope has the client's Identity, on routes with `auth`."""
 
+HANDSHAKE = "tidegate.handshake"
+"""Where it has the Handshake, on session routes with `auth`."""
+
 
 def header(headers: list[Header] | tuple[Header, ...], name: bytes) -> bytes | None:
     """The first value of a header; `name` in lower case, names in `headers` in any case."""
@@ -62,3 +65,11 @@ class Request:
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header; `name` in lower case."""
         return header(self.headers, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What a client was let in with, as authenticators saw it, and `by` which of them, by its name under `auth:`."""
+
+    by: str
+    request: Request

@@ -10,6 +10,8 @@ from typing import Annotated, TypeAlias
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from gateway.core.credentials import MAX_TOKEN
+
 # Ids are echoed, so they are bounded: a UUID and a prefix fit.
 Id: TypeAlias = int | Annotated[str, Meta(max_length=64)]
 # The path and query of a URL; servers commonly take 8 KB.
@@ -61,13 +63,23 @@ class Publish(FromClient, tag="publish"):
     data: Raw
 
 
+class Auth(FromClient, tag="auth"):
+    """Go on with new credentials: a bearer token in place of the handshake's."""
+
+    id: Id
+    token: Annotated[str, Meta(min_length=1, max_length=MAX_TOKEN)]
+
+    def __repr__(self) -> str:  # the token is a secret
+        return f"Auth(id={self.id!r})"
+
+
 class Ping(FromClient, tag="ping"):
     """Is the line alive? Any id comes back."""
 
     id: Id | UnsetType = UNSET
 
 
-ClientMessage: TypeAlias = Subscribe | Unsubscribe | Request | Cancel | Publish | Ping
+ClientMessage: TypeAlias = Subscribe | Unsubscribe | Request | Cancel | Publish | Auth | Ping
 
 
 class FromServer(Struct, tag_field="op", omit_defaults=True, gc=False):
@@ -75,19 +87,24 @@ class FromServer(Struct, tag_field="op", omit_defaults=True, gc=False):
 
 
 class Hello(FromServer, tag="hello"):
-    """The first message. `expires` is when the credentials do (RFC 3339), `heartbeat` seconds between pings."""
+    """The first message. `expires` is when the credentials do (RFC 3339), `heartbeat` seconds between pings.
+
+    `auth`: the credentials may be renewed.
+    """
 
     session: str
     subject: str | None
     expires: str | None
     heartbeat: float
+    auth: bool = False
 
 
 class Ok(FromServer, tag="ok"):
-    """It is done; `position` is the channel's head."""
+    """It is done; `position` is the channel's head, `expires` when new credentials do (RFC 3339; None: nobody said)."""
 
     id: Id
     position: str | UnsetType = UNSET
+    expires: str | UnsetType | None = UNSET
 
 
 class Fault(Struct, gc=False):
@@ -115,10 +132,16 @@ class Response(FromServer, tag="response"):
     body: Raw | UnsetType = UNSET
 
 
+class Expiring(FromServer, tag="expiring"):
+    """The credentials end soon, and the session with them, unless it is shown new ones."""
+
+    expires: str
+
+
 class Pong(FromServer, tag="pong"):
     """The line is alive."""
 
     id: Id | UnsetType = UNSET
 
 
-ServerMessage: TypeAlias = Hello | Ok | Error | Response | Pong
+ServerMessage: TypeAlias = Hello | Ok | Error | Response | Expiring | Pong

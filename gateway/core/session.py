@@ -8,6 +8,7 @@ Rules:
 * Every message with an id is answered once: a request with its response, the others with `ok`, or with `error`.
 * One subscription a channel; `ok` comes before its first event, and nothing comes after the answer to `unsubscribe`.
 * A channel that ends takes its subscription with it, and nothing else: `error` with `channel`.
+* New credentials come one after the other, and apply to all that is followed: what their rules no longer allow ends.
 * Outcomes of what the client has given up meanwhile are dropped.
 """
 
@@ -20,9 +21,11 @@ from typing import TypeAlias
 from gateway.core.codes import BAD_MESSAGE, Disconnect
 from gateway.core.formats import Misread, Unintelligible
 from gateway.core.messages import (
+    Auth,
     Cancel,
     ClientMessage,
     Error,
+    Expiring,
     Fault,
     Hello,
     Id,
@@ -97,12 +100,39 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
+class Renewed:
+    """The new credentials hold until `expires`, and allow what `rules` say."""
+
+    id: Id
+    expires: str | None
+    rules: Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Waning:
+    """The credentials end soon."""
+
+    expires: str
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """The connection is over; nothing more can be said."""
 
 
 Event: TypeAlias = (
-    ClientMessage | Response | Opened | Followed | Lost | Failed | Published | Closed | Misread | Unintelligible
+    ClientMessage
+    | Response
+    | Opened
+    | Followed
+    | Lost
+    | Failed
+    | Published
+    | Renewed
+    | Waning
+    | Closed
+    | Misread
+    | Unintelligible
 )
 
 # What is to be done, besides saying something.
@@ -130,6 +160,20 @@ class Leave:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejoin:
+    """Follow the channel with the new credentials; report Lost if that can't be, Followed if it has not been yet."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Find out whose credentials these are, then report Renewed, or Failed."""
+
+    auth: Auth
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """Carry out the request, then report its Response, or Failed."""
 
@@ -150,8 +194,9 @@ class Spread:
     publish: Publish
 
 
-Command: TypeAlias = ServerMessage | Follow | Begin | Leave | Ask | Abandon | Spread | Disconnect
+Command: TypeAlias = ServerMessage | Follow | Begin | Leave | Rejoin | Verify | Ask | Abandon | Spread | Disconnect
 
+_NOT_ALLOWED = Fault("not_allowed", 403, "this session may not follow that channel")
 _CANCELLED = Fault("cancelled", 499, "given up by the client")
 
 
@@ -160,11 +205,13 @@ class Session:
     """One client's conversation.
 
     `channels` are its subscriptions: None once events may flow, till then the id that waits for its answer;
-    `asked` are the requests and publications under way, by id.
+    `asked` are the requests and publications under way, by id, and new credentials that are looked at. `renewable`:
+    its own can be renewed.
     """
 
     rules: Rules
     stats: SessionStats
+    renewable: bool = False
     channels: dict[str, Id | None] = field(default_factory=dict)
     asked: dict[Id, str] = field(default_factory=dict)
 
@@ -194,7 +241,7 @@ class Session:
         if len(self.channels) >= self.rules.limits.subscriptions:
             return self._crowded("subscribe", answer_to, self.rules.limits.subscriptions, "subscriptions")
         if not self.rules.subscribe(channel):
-            return self._refuse("subscribe", answer_to, "not_allowed", 403, "this session may not follow that channel")
+            return self._refused("subscribe", answer_to, _NOT_ALLOWED)
         self.channels[channel] = answer_to
         self.stats.subscriptions += 1
         return [Follow(subscribe)]
@@ -216,6 +263,17 @@ class Session:
             return []  # its answer is on the way
         self._end(cancel.id, _CANCELLED.code)
         return [Abandon(cancel.id), Error(_CANCELLED, id=cancel.id)]
+
+    def _auth(self, auth: Auth) -> list[Command]:
+        if not self.renewable:
+            why = "this session was not opened with a token, and takes none; open another with new credentials"
+            return self._refuse("auth", auth.id, "not_renewable", 403, why)
+        if "auth" in self.asked.values():
+            return self._crowded("auth", auth.id, 1, "token under way")
+        if auth.id in self.asked:
+            return self._duplicate("auth", auth.id)
+        self.asked[auth.id] = "auth"  # beside the limit: a busy session can be renewed, too
+        return [Verify(auth)]
 
     def _ping(self, ping: Ping) -> list[Command]:
         return [Pong(ping.id)]
@@ -255,6 +313,21 @@ class Session:
     def _published(self, published: Published) -> list[Command]:
         return [Ok(published.id, position=published.position)] if self._end(published.id, "ok") else []
 
+    def _renewed(self, renewed: Renewed) -> list[Command]:
+        if not self._end(renewed.id, "ok"):
+            return []
+        self.rules = renewed.rules
+        commands: list[Command] = [Ok(renewed.id, expires=renewed.expires)]
+        for channel in tuple(self.channels):
+            if not self.rules.subscribe(channel):
+                commands += self._lost(Lost(channel, _NOT_ALLOWED))
+            elif channel[0] == "/":  # channels of messages are the same for all who may follow them
+                commands.append(Rejoin(channel))
+        return commands
+
+    def _waning(self, waning: Waning) -> list[Command]:
+        return [] if "auth" in self.asked.values() else [Expiring(waning.expires)]
+
     def _closed(self, closed: Closed) -> list[Command]:
         given_up: list[Command] = [Abandon(answer_to) for answer_to, op in self.asked.items() if op == "request"]
         given_up += [Leave(channel) for channel in self.channels]
@@ -271,7 +344,7 @@ class Session:
         if len(self.asked) >= self.rules.limits.requests:
             return self._crowded(op, answer_to, self.rules.limits.requests, "requests under way")
         if answer_to in self.asked:
-            return self._refuse(op, answer_to, "duplicate_id", 409, "a request with this id is under way")
+            return self._duplicate(op, answer_to)
         self.asked[answer_to] = op
         return []
 
@@ -288,8 +361,14 @@ class Session:
         return self.channels.pop(channel)
 
     def _refuse(self, op: str, answer_to: Id, code: str, status: int, message: str) -> list[Command]:
-        self.stats.count(op, code)
-        return [Error(Fault(code, status, message), id=answer_to)]
+        return self._refused(op, answer_to, Fault(code, status, message))
+
+    def _refused(self, op: str, answer_to: Id, fault: Fault) -> list[Command]:
+        self.stats.count(op, fault.code)
+        return [Error(fault, id=answer_to)]
+
+    def _duplicate(self, op: str, answer_to: Id) -> list[Command]:
+        return self._refuse(op, answer_to, "duplicate_id", 409, "a request with this id is under way")
 
     def _crowded(self, op: str, answer_to: Id, limit: int, what: str) -> list[Command]:
         return self._refuse(op, answer_to, "too_many", 429, f"a session may have {limit} {what} at once")
@@ -303,6 +382,7 @@ _HANDLERS: dict[type, Callable[..., list[Command]]] = {
     Unsubscribe: Session._unsubscribe,
     Cancel: Session._cancel,
     Publish: Session._publish,
+    Auth: Session._auth,
     Ping: Session._ping,
     Misread: Session._misread,
     Unintelligible: Session._unintelligible,
@@ -311,5 +391,7 @@ _HANDLERS: dict[type, Callable[..., list[Command]]] = {
     Lost: Session._lost,
     Failed: Session._failed,
     Published: Session._published,
+    Renewed: Session._renewed,
+    Waning: Session._waning,
     Closed: Session._closed,
 }

@@ -11,14 +11,16 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 
 from msgspec import UNSET
 
 from gateway.core.asgi import Framing, Writer
 from gateway.core.codes import EXPIRED, Disconnect
 from gateway.core.event import Json
+from gateway.core.expiry import word_at
 from gateway.core.formats import Format, Misread, Unintelligible
-from gateway.core.messages import Fault, FromServer, Hello, Id, Publish, Response, ServerMessage
+from gateway.core.messages import Auth, Fault, FromServer, Hello, Id, Publish, Response, ServerMessage
 from gateway.core.session import (
     Abandon,
     Ask,
@@ -29,8 +31,12 @@ from gateway.core.session import (
     Follow,
     Leave,
     Published,
+    Rejoin,
+    Renewed,
     Session,
     Spread,
+    Verify,
+    Waning,
 )
 from gateway.core.session_request import as_http, split_target
 from gateway.errors import ClientError, UpstreamError
@@ -38,6 +44,7 @@ from gateway.live.asked import Asked
 from gateway.live.flow import Flow
 from gateway.live.follower import fault_of
 from gateway.live.following import Caller, Following, House
+from gateway.live.renewal import renewed
 
 _log = logging.getLogger("tidegate.live")
 
@@ -46,8 +53,8 @@ class Conversation:
     """One session. `said` are the messages and bytes of its answers; `ending` is set when it is over."""
 
     __slots__ = (
-        "_alone", "_asked", "_caller", "_following", "_form", "_frame", "_ghosts", "_house", "_notes", "_saying",
-        "began", "ending", "flow", "id", "received", "said", "session", "writer",
+        "_alone", "_asked", "_caller", "_ends", "_following", "_form", "_frame", "_ghosts", "_house", "_notes",
+        "_saying", "_word", "began", "ending", "flow", "id", "received", "said", "session", "writer",
     )  # fmt: skip
 
     def __init__(self, name: str, session: Session, house: House, caller: Caller, form: Format, writer: Writer) -> None:
@@ -61,6 +68,8 @@ class Conversation:
         self.said = (0, 0)
         self._house = house
         self._caller = caller
+        self._ends = self._word = inf
+        self._note_end()
         self._form = form
         self._frame: Framing = writer.framing("binary" if form.binary else "text")
         self._following = Following(house, caller, form, self.flow, self.take)
@@ -100,20 +109,22 @@ class Conversation:
     def hello(self, heartbeat: float) -> Hello:
         """The first message."""
         identity = self._caller.identity
-        expires = identity.expires if identity is not None else None
         return Hello(
             session=self.id,
             subject=identity.subject if identity is not None else None,
-            expires=datetime.fromtimestamp(expires, UTC).isoformat() if expires is not None else None,
+            expires=self._expires,
             heartbeat=heartbeat,
+            auth=self.session.renewable,
         )
 
     def sweep(self, now: float, today: float) -> None:
         """Upkeep, each second: `now` is monotonic, `today` in seconds since 1970."""
-        identity = self._caller.identity
-        if identity is not None and identity.expires is not None and identity.expires <= today:
+        if self._ends <= today:
             self.disconnect(EXPIRED)
             return
+        if self._word <= today and self._expires is not None:
+            self._word = inf
+            self.take(Waning(self._expires))
         self.flow.look()
         self._following.sweep(today)
         for answer_to, (_, due) in tuple(self._asked.items()):
@@ -154,6 +165,40 @@ class Conversation:
 
     def _leave(self, command: Leave) -> None:
         self._following.leave(command.channel)
+
+    def _rejoin(self, command: Rejoin) -> None:
+        self._flush()
+        self._following.again(command.channel)
+
+    # Credentials.
+
+    @property
+    def _expires(self) -> str | None:
+        """When they end (RFC 3339); None where nobody says so."""
+        return None if self._ends == inf else datetime.fromtimestamp(self._ends, UTC).isoformat()
+
+    def _note_end(self) -> None:
+        """Note when the credentials end, and when there is word of it."""
+        identity = self._caller.identity
+        self._ends = self._word = inf
+        if identity is not None and identity.expires is not None:
+            self._ends = identity.expires
+            self._word = word_at(self._house.clock.time(), self._ends)
+
+    def _verify(self, command: Verify) -> None:
+        self._house.supervisor.start(self._renew(command.auth), "a session's new credentials")
+
+    async def _renew(self, auth: Auth) -> None:
+        try:
+            caller = await renewed(self._caller, auth.token, self._house.known)
+        except Exception as error:
+            self.take(Failed(auth.id, _fault(error)))
+            return
+        self._caller = caller
+        self._notes = {}
+        self._note_end()
+        self._following.renew(caller)
+        self.take(Renewed(auth.id, self._expires, self._house.rules(caller.route, caller.identity)))
 
     # Publications.
 
@@ -243,6 +288,8 @@ _ACTS: dict[type, Callable[..., None]] = {
     Follow: Conversation._follow,
     Begin: Conversation._begin,
     Leave: Conversation._leave,
+    Rejoin: Conversation._rejoin,
+    Verify: Conversation._verify,
     Spread: Conversation._spread,
     Disconnect: Conversation.disconnect,
 }

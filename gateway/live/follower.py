@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 from gateway.core.codes import Disconnect
-from gateway.core.messages import Fault
+from gateway.core.messages import Fault, Subscribe
 from gateway.core.position import Position
 from gateway.core.session import Lost
 from gateway.core.settings import Mode
@@ -29,22 +29,31 @@ def fault_of(error: ClientError) -> Fault:
 
 
 class Follower:
-    """`name` is the channel's as the client wrote it; `waiting` the task that waits for its first word.
+    """`wanted` is what the client asked for; `waiting` the task that waits for the channel's first word.
 
-    `expires` is when the credentials that it was let in with end, in seconds since 1970.
+    `expires` is when the credentials that it was let in with end, in seconds since 1970. `before` is the one that goes
+    on in its place until it is ready, with the credentials before these; what becomes of that is told to nobody.
     """
 
     __slots__ = (
-        "_channel", "_interval", "_mode", "_release", "_report", "_since", "_subscription", "expires", "name",
-        "waiting",
+        "_channel", "_interval", "_mode", "_over", "_release", "_report", "_since", "_subscription", "before",
+        "expires", "replaced", "waiting", "wanted",
     )  # fmt: skip
 
     def __init__(
-        self, name: str, mode: Mode, since: Position | None, report: Callable[[Lost], None], interval: float = 0.0
+        self,
+        wanted: Subscribe,
+        mode: Mode,
+        since: Position | None,
+        report: Callable[[Lost], None],
+        interval: float = 0.0,
     ) -> None:
-        self.name = name
+        self.wanted = wanted
         self.waiting: asyncio.Task[None] | None = None
         self.expires: float | None = None
+        self.before: Follower | None = None
+        self.replaced = False
+        self._over = False
         self._mode = mode
         self._since = since
         self._report = report
@@ -57,6 +66,11 @@ class Follower:
         """Take a place in the channel, which is given back by `release`."""
         self._channel, self._release = channel, release
         channel.ends.add(self.end)
+
+    @property
+    def name(self) -> str:
+        """The channel's, as the client wrote it."""
+        return self.wanted.channel
 
     @property
     def joined(self) -> bool:
@@ -82,6 +96,10 @@ class Follower:
         """The channel's head."""
         return str(self.channel.log.head)
 
+    @property
+    def begun(self) -> bool:
+        return self._subscription is not None
+
     def start(self, encoding: Encoding, flow: Flow) -> None:
         """Let events flow."""
         subscribe = self.channel.subscribe
@@ -90,8 +108,25 @@ class Follower:
         flow.add(subscription)
         subscription.start(self._since)
 
+    def succeed(self, before: Follower) -> bool:
+        """Go on where another is, in the same channel if it can be; else `start` does. The other must be stopped."""
+        subscription = before._subscription
+        assert subscription is not None, "it has begun"
+        if self._channel is before._channel and not before._over:
+            self._subscription, before._subscription = subscription, None
+            subscription.finish = self.end
+            return True
+        if subscription.sent != (0, 0):
+            self._since = subscription.position
+        return False
+
     def end(self, disconnect: Disconnect) -> None:
-        """The channel has ended, or the client is too slow for its policy."""
+        """The channel has ended, or the client is too slow for its policy, or its credentials have expired."""
+        if self.replaced:
+            self._over = True
+            if self._subscription is not None:
+                self._subscription.stop()
+            return
         self._report(Lost(self.name, self.refused or fault_of(ended(disconnect))))
 
     def stop(self, flow: Flow) -> tuple[int, int]:

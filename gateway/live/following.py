@@ -13,10 +13,10 @@ from gateway.core.asgi import Headers, Receive, Scope, Send
 from gateway.core.codes import EXPIRED
 from gateway.core.crowd import address_of
 from gateway.core.formats import Format
-from gateway.core.http import Request
+from gateway.core.http import Handshake, Request
 from gateway.core.identity import Identity
 from gateway.core.messages import Subscribe
-from gateway.core.session import Followed, Lost
+from gateway.core.session import Followed, Lost, Rules
 from gateway.core.session_request import split_target
 from gateway.core.settings import Route
 from gateway.errors import ClientError
@@ -50,12 +50,18 @@ class Entering:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
-    """What all sessions share. `find` gives the live route of a path and Host; `rest` answers REST requests."""
+    """What all sessions share.
+
+    `find` gives the live route of a path and Host; `rest` answers REST requests; `known` says whom a session route lets
+    in, and by which authenticator; `rules` what its clients may do then.
+    """
 
     channels: Channels
     messages: Messages
     find: Callable[[bytes, bytes | None], Found]
     rest: Callable[[Scope, Receive, Send, Route], Awaitable[None]]
+    known: Callable[[Route, Request], Awaitable[tuple[str, Identity]]]
+    rules: Callable[[Route, Identity | None], Rules]
     encoding: Callable[[Format, str, Channel], Encoding]
     supervisor: Supervisor
     clock: Clock
@@ -65,7 +71,8 @@ class House:
 class Caller:
     """What is kept of the handshake: the scope of the requests that follow, and the headers that go with them.
 
-    `identity` is who the client is, where the session's `route` asks.
+    `identity` is who the client is, where the session's `route` asks; `handshake` what showed it, if that was a token,
+    which can be renewed.
     """
 
     route: Route
@@ -73,6 +80,7 @@ class Caller:
     scope: Scope
     host: bytes | None
     headers: Headers
+    handshake: Handshake | None = None
 
 
 class Following:
@@ -81,7 +89,7 @@ class Following:
     `report` is told of what becomes of each.
     """
 
-    __slots__ = ("_caller", "_expiring", "_flow", "_followers", "_form", "_house", "_report", "told")
+    __slots__ = ("_caller", "_expiring", "_flow", "_followers", "_form", "_house", "_renewed", "_report", "told")
 
     def __init__(
         self, house: House, caller: Caller, form: Format, flow: Flow, report: Callable[[Followed | Lost], None]
@@ -92,6 +100,7 @@ class Following:
         self._form = form
         self._flow = flow
         self._report = report
+        self._renewed: Identity | None = None  # as it was before
         self._followers: dict[str, Follower] = {}
         self._expiring: tuple[Follower, ...] = ()  # whose credentials are not those of the session itself
 
@@ -100,12 +109,36 @@ class Following:
 
     def follow(self, subscribe: Subscribe) -> None:
         """Join the channel, then report Followed or Lost."""
+        self._follow(subscribe, None)
+
+    def renew(self, caller: Caller) -> None:
+        """The client has new credentials: what is followed from now on is followed with them."""
+        self._renewed, self._caller = self._caller.identity, caller
+
+    def again(self, channel: str) -> None:
+        """Follow it with the new credentials; what was begun with the old goes on until there is something to show."""
+        last = self._followers.pop(channel, None)
+        if last is None:
+            return
+        before = last if last.begun else last.before
+        if before is not last:
+            last.before = None
+            self._drop(last)
+        elif self._renewed is not None and last.expires is None:
+            self._expire(last, self._renewed.expires)
+        if before is not None:
+            self._followers[channel] = before
+        self._follow(last.wanted, before)
+
+    def _follow(self, subscribe: Subscribe, before: Follower | None) -> None:
         try:
             follower, entering = self._live(subscribe) if subscribe.channel[0] == "/" else self._messages(subscribe)
         except ClientError as error:
             self._report(Lost(subscribe.channel, fault_of(error)))
             return
         self._followers[subscribe.channel] = follower
+        if before is not None:
+            follower.before, before.replaced = before, True
         if follower.ready:
             self._ready(follower)
         else:
@@ -115,16 +148,26 @@ class Following:
     def begin(self, channel: str) -> None:
         """Let its events flow."""
         follower = self._followers[channel]
-        encoding = self._house.encoding(self._form, channel, follower.channel)
-        follower.start(encoding, self._flow)
+        follower.start(self._house.encoding(self._form, channel, follower.channel), self._flow)
 
     def leave(self, channel: str) -> None:
         """Drop it, joined or not."""
         follower = self._followers.pop(channel, None)
         if follower is not None:
-            self._expiring = tuple(one for one in self._expiring if one is not follower)
-            messages, size = follower.stop(self._flow)
-            self.told = self.told[0] + messages, self.told[1] + size
+            self._drop(follower)
+
+    def _drop(self, follower: Follower) -> None:
+        if follower.before is not None:
+            self._drop(follower.before)
+        self._expiring = tuple(one for one in self._expiring if one is not follower)
+        messages, size = follower.stop(self._flow)
+        self.told = self.told[0] + messages, self.told[1] + size
+
+    def _expire(self, follower: Follower, at: float | None) -> None:
+        """Note when it ends with its credentials, sooner or later than the session."""
+        if at is not None:
+            follower.expires = at
+            self._expiring += (follower,)
 
     def sweep(self, today: float) -> None:
         """Upkeep, each second: end those whose credentials have ended."""
@@ -136,7 +179,7 @@ class Following:
         if subscribe.mode is not None:
             raise ClientError(400, "bad_mode", "a channel of messages has no modes")
         since, interval = read_position(subscribe.since), read_interval(subscribe.interval)
-        follower = Follower(subscribe.channel, "items", since, self._report, interval)
+        follower = Follower(subscribe, "items", since, self._report, interval)
         messages = self._house.messages
         follower.join(messages.get(subscribe.channel), messages.release)
         return follower, None
@@ -145,7 +188,7 @@ class Following:
         """The follower, and how it is let in if somebody must be asked."""
         request, found = self._wanted(subscribe)
         mode, since, interval = mode_of(request, found.live.settings), position_of(request), interval_of(request)
-        follower = Follower(subscribe.channel, mode, since, self._report, interval)
+        follower = Follower(subscribe, mode, since, self._report, interval)
         admit = found.admit
         if admit is not None and not self._known(found):
             return follower, Entering(request, found.live, admit)
@@ -157,9 +200,8 @@ class Following:
         channel = channels.get(live, request, lending=True, address=address_of(self._caller.scope))
         voice = channels.lend(live, request, channel, follower.end)
         follower.join(channel, partial(channels.release, voice=voice))
-        if identity is not None and identity is not self._caller.identity and identity.expires is not None:
-            follower.expires = identity.expires
-            self._expiring += (follower,)
+        if identity is not None and identity is not self._caller.identity:
+            self._expire(follower, identity.expires)
 
     def _wanted(self, subscribe: Subscribe) -> tuple[Request, Found]:
         path, query = split_target(subscribe.channel)
@@ -201,5 +243,14 @@ class Following:
         self._ready(follower)
 
     def _ready(self, follower: Follower) -> None:
-        fault = follower.refused
-        self._report(Followed(follower.name, follower.position) if fault is None else Lost(follower.name, fault))
+        fault, before = follower.refused, follower.before
+        if fault is not None:
+            self._report(Lost(follower.name, fault))
+        elif before is None:
+            self._report(Followed(follower.name, follower.position))
+        else:
+            follower.before = None
+            goes_on = follower.succeed(before)
+            self._drop(before)
+            if not goes_on:
+                self.begin(follower.name)

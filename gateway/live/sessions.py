@@ -18,10 +18,11 @@ from gateway.core.access import StreamEnd
 from gateway.core.asgi import Hearing, Receive, Scope, Send
 from gateway.core.channel_names import allows, allows_messages
 from gateway.core.codes import INTERNAL, NORMAL, RESTART
+from gateway.core.credentials import shows_token
 from gateway.core.event import Json
 from gateway.core.formats import Format, json_format, msgpack_format
 from gateway.core.headers import without_own
-from gateway.core.http import IDENTITY, header
+from gateway.core.http import HANDSHAKE, IDENTITY, Handshake, Request, header
 from gateway.core.identity import Identity
 from gateway.core.session import Opened, Rules, Session
 from gateway.core.session_request import carried
@@ -59,6 +60,7 @@ class Inside:
     messages: tuple[MessageSettings, ...]
     find: Callable[[bytes, bytes | None], Found]
     rest: Callable[[Scope, Receive, Send, Route], Awaitable[None]]
+    known: Callable[[Route, Request], Awaitable[tuple[str, Identity]]]
     codecs: Mapping[str, Codec]
 
 
@@ -81,6 +83,8 @@ class Sessions:
             messages=self._messages,
             find=inside.find,
             rest=inside.rest,
+            known=inside.known,
+            rules=self._rules_of,
             encoding=self._encoding,
             supervisor=self._supervisor,
             clock=parts.clock,
@@ -156,8 +160,9 @@ class Sessions:
     def _begin(self, scope: Scope, send: Send, route: Route, form: Format) -> Conversation:
         self._count += 1
         name = f"{self._prefix}-{self._count:x}"
-        session = Session(self._rules_of(route, scope.get(IDENTITY)), self._parts.stats.routes[route.name].session)
         caller = _caller(scope, route, name)
+        rules, stats = self._rules_of(route, caller.identity), self._parts.stats.routes[route.name].session
+        session = Session(rules, stats, renewable=caller.handshake is not None)
         return Conversation(name, session, self._house, caller, form, self._parts.writer_for(scope, send))
 
     def _rules_of(self, route: Route, identity: Identity | None) -> Rules:
@@ -238,7 +243,15 @@ def _caller(scope: Scope, route: Route, session: str) -> Caller:
     if IDENTITY in scope:
         kept[IDENTITY] = scope[IDENTITY]
     headers = carried(without_own(scope["headers"]))
-    return Caller(route=route, identity=scope.get(IDENTITY), scope=kept, host=header(headers, b"host"), headers=headers)
+    handshake: Handshake | None = scope.get(HANDSHAKE)
+    return Caller(
+        route=route,
+        identity=scope.get(IDENTITY),
+        scope=kept,
+        host=header(headers, b"host"),
+        headers=headers,
+        handshake=handshake if handshake is not None and shows_token(handshake.request) else None,
+    )
 
 
 def _at_once(conversation: Conversation) -> Callable[[str | bytes], bool]:

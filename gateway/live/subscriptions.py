@@ -113,11 +113,12 @@ class Feed:
 class Subscription:
     """One subscriber: at the head in its group, or behind with its own offset.
 
-    Whoever owns the writer calls `full` and `drained` as `Writer.on_flow` tells: a writer may carry many of them.
+    `finish` is told why it can't go on. Whoever owns the writer calls `full` and `drained` as `Writer.on_flow` tells: a
+    writer may carry many of them.
     """
 
     __slots__ = (
-        "_base", "_due", "_epoch", "_feed", "_finish", "_offset", "_own", "_since", "_told", "_waiting", "group",
+        "_base", "_due", "_epoch", "_feed", "_offset", "_own", "_since", "_told", "_waiting", "finish", "group",
         "writer",
     )  # fmt: skip
 
@@ -125,7 +126,7 @@ class Subscription:
         self.group = group
         self.writer = writer
         self._feed = feed
-        self._finish = finish
+        self.finish = finish
         self._epoch, self._offset = feed.log.head
         self._since: Position | None = None  # where the client was, until it can be told whether that is continued
         self._own = (0, 0)  # messages and bytes that were sent to this subscriber alone
@@ -220,7 +221,7 @@ class Subscription:
                 break
             batch = self._next()
             if isinstance(batch, Disconnect):
-                self._finish(batch)
+                self.finish(batch)
                 return
             self._send(batch)
         self._tell_status()

@@ -57,6 +57,7 @@ async def test_the_first_that_knows_the_client_decides() -> None:
     stats, later = Stats(), Scripted(Identity(subject="other"))
     assert await gate(stats, none=Scripted(None), ada=Scripted(ADA), later=later).admit(REQUEST) is ADA
     assert later.asked == 0
+    assert await gate(Stats(), none=Scripted(None), ada=Scripted(ADA)).known(REQUEST) == ("ada", ADA)
     assert {name: dict(counts) for name, counts in stats.auth.items() if counts} == {
         "none": {"absent": 1},
         "ada": {"accepted": 1},

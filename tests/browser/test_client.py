@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+import jwt
 import pytest
 
 from tests.integration.backend import Backend
@@ -41,6 +43,23 @@ routes:
   - path: /**
     upstream: shop
 """
+SECRET = "0123456789abcdef0123456789abcdef"
+WITH_TOKENS = """\
+upstreams:
+  shop: {{url: "{url}"}}
+auth:
+  people: {{jwt: {{secret: "{secret}", leeway: 0s}}}}
+routes:
+  - path: /live
+    auth: people
+    session: {{subscribe: ["/api/**"], requests: true}}
+  - path: /api/shirts
+    upstream: shop
+    auth: people
+    live: {{poll: {{interval: 100ms}}}}
+  - path: /**
+    upstream: shop
+"""
 TRANSPORTS = ["websocket", "sse", "long_poll"]
 
 # Follows and remembers: `clients[name]` has the state, `seen[name]` the types of its events and its statuses.
@@ -59,6 +78,15 @@ SESSION = """async ([name, url]) => {
   const seen = (globalThis.seen[name] = { events: [], statuses: [] });
   clients[name] = session.live(url, {
     onchange: (state, { type }) => seen.events.push(type), onstatus: (status) => seen.statuses.push(status),
+  });
+}"""
+# The tokens are given one after the other, as by a page that asks for one each time.
+RENEWED = """async (texts) => {
+  const { connect } = await import("/.tidegate/client.js");
+  globalThis.clients = {}; globalThis.seen = { a: { events: [], statuses: [] } };
+  globalThis.session = connect("/live", { token: async () => texts.shift() });
+  clients.a = session.live("/api/shirts", {
+    onchange: ([{ stock }]) => seen.a.events.push(stock), onstatus: (status) => seen.a.statuses.push(status),
   });
 }"""
 NO_WEBSOCKETS = """
@@ -331,6 +359,23 @@ async def test_a_session_follows_many_and_sends_requests(gateway: Serve, backend
     pending = "globalThis.last = session.request('GET', '/plain').catch(({ code }) => code); session.close(); last"
     assert await page.get(pending) == "connection_lost"
     assert (await page.status("a"))["state"] == "closed"
+    assert [line["transport"] for line in running.log() if line["kind"] == "open"] == ["session"]
+    assert page.problems == []
+
+
+async def test_a_session_shows_a_new_token_before_the_old_one_ends(gateway: Serve, backend: Backend, tab: Open) -> None:
+    running = gateway(WITH_TOKENS.format(url=backend.url, secret=SECRET))
+    page = await tab(running.url)
+    texts = [jwt.encode({"sub": "ada", "exp": time.time() + lasts}, SECRET, "HS256") for lasts in (9, 600)]
+    for stock, text in enumerate(texts):
+        backend.shirts[f"Bearer {text}"] = [{"id": 1, "stock": stock}]
+    await page.page.evaluate(RENEWED, texts)
+    await page.becomes("seen.a.events", [0, 1])
+    assert await page.get("session.request('GET', '/api/shirts').then(({ body }) => body[0].stock)") == 1
+    await asyncio.sleep(9)  # until the first has ended
+    assert await page.get("session.request('GET', '/api/shirts').then(({ status }) => status)") == 200
+    states = "seen.a.statuses.map(({ state }) => state)"
+    assert await page.get(states) == ["live"], "it was never gone"
     assert [line["transport"] for line in running.log() if line["kind"] == "open"] == ["session"]
     assert page.problems == []
 

@@ -8,8 +8,10 @@ import pytest
 from gateway.commands.asyncapi_messages import BY_MODE, EVERY, FROM_CLIENT, FROM_SERVER, PUBLISHED, messages
 from gateway.core.event import EventType
 from gateway.core.messages import (
+    Auth,
     Cancel,
     Error,
+    Expiring,
     Hello,
     Ok,
     Ping,
@@ -22,8 +24,8 @@ from gateway.core.messages import (
 )
 from gateway.core.settings import Mode
 
-CLIENT = (Subscribe, Unsubscribe, Request, Cancel, Publish, Ping)
-SERVER = (Hello, Ok, Response, Error, Pong)
+CLIENT = (Subscribe, Unsubscribe, Request, Cancel, Publish, Auth, Ping)
+SERVER = (Hello, Ok, Response, Error, Expiring, Pong)
 
 
 def payload(name: str) -> dict[str, Any]:

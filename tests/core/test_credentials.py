@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.asgi import Header
-from gateway.core.credentials import MAX_TOKEN, bearer_token, cookie_value, from_subprotocols
+from gateway.core.credentials import MAX_TOKEN, bearer_token, cookie_value, from_subprotocols, shows_token, with_token
 from gateway.core.http import Request
 from gateway.errors import ClientError
 
@@ -91,3 +91,21 @@ def test_tokens_that_are_none(offered: list[str]) -> None:
         from_subprotocols(offered)
     assert (refused.value.status, refused.value.code) == (400, "subprotocol")
     assert "YWJ" not in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(b"Bearer a", True), (b"bearer a", True), (b"Basic a", False), (b"", False)]
+)
+def test_a_token_that_could_be_replaced(value: bytes, shown: bool) -> None:
+    assert shows_token(request((b"Authorization", value))) is shown
+
+
+def test_another_token_takes_the_place_of_all_there_are() -> None:
+    headers = ((b"a", b"1"), (b"Authorization", b"Bearer old"), (b"authorization", b"Basic old"), (b"cookie", b"c=d"))
+    assert with_token(headers, "new") == [(b"a", b"1"), (b"cookie", b"c=d"), (b"authorization", b"Bearer new")]
+
+
+@pytest.mark.parametrize("token", ["", "a b", "a\r\nX: 1", "\x7f", "é", "\ud800", "a\x00"])
+def test_what_can_be_no_token(token: str) -> None:
+    with pytest.raises(ClientError, match="printable ASCII"):
+        with_token([], token)

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from math import floor
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.expiry import Expiries
+from gateway.core.expiry import Expiries, word_at
 
 
 def test_things_end_once_and_at_most_a_second_late() -> None:
@@ -65,3 +66,10 @@ def test_against_a_list(steps: list[tuple[float, bool, float]]) -> None:
             assert waiting.pop(ended) <= now
         assert all(floor(end) >= floor(now) for end in waiting.values())
         assert len(expiries) == len(waiting)
+
+
+@pytest.mark.parametrize(
+    ("lasts", "before"), [(86_400, 60), (3600, 60), (600, 60), (300, 30), (10, 5), (1, 5), (-5, 5)]
+)
+def test_word_comes_a_minute_before_the_end_or_a_tenth_of_the_time(lasts: float, before: float) -> None:
+    assert word_at(1000.0, 1000.0 + lasts) == 1000.0 + lasts - before

@@ -45,7 +45,7 @@ def test_both_formats_say_the_same(form: object) -> None:
 @pytest.mark.parametrize(
     ("message", "code", "words"),
     [
-        ({"op": "sing", "id": 1}, "unknown_op", "'sing'; there are: cancel, ping"),
+        ({"op": "sing", "id": 1}, "unknown_op", "'sing'; there are: auth, cancel, ping"),
         ({"op": "subscribe", "id": 1}, "bad_message", "missing required field `channel`"),
         ({"op": "subscribe", "id": 1, "channel": 5}, "bad_message", "expected `str`"),
         ({"op": "subscribe", "id": 1, "channel": "/a", "sinc": "x"}, "bad_message", "unknown field `sinc`"),

@@ -13,8 +13,10 @@ from gateway.core import session as module
 from gateway.core.codes import Disconnect
 from gateway.core.formats import Misread, Unintelligible
 from gateway.core.messages import (
+    Auth,
     Cancel,
     Error,
+    Expiring,
     Fault,
     Hello,
     Ok,
@@ -39,9 +41,13 @@ from gateway.core.session import (
     Lost,
     Opened,
     Published,
+    Rejoin,
+    Renewed,
     Rules,
     Session,
     Spread,
+    Verify,
+    Waning,
 )
 from gateway.core.settings import SessionLimits
 from gateway.core.stats import SessionStats
@@ -51,15 +57,18 @@ CANCELLED = Fault("cancelled", 499, "given up by the client")
 NULL = msgspec.Raw(b"null")
 
 
-def made(*, requests: bool = True, subscriptions: int = 2) -> Session:
-    rules = Rules(
-        subscribe=lambda channel: channel.startswith("/api"),
+def made(*, requests: bool = True, subscriptions: int = 2, renewable: bool = True) -> Session:
+    return Session(rules(requests=requests, subscriptions=subscriptions), SessionStats(), renewable)
+
+
+def rules(*, requests: bool = True, subscriptions: int = 2, start: str = "/api") -> Rules:
+    return Rules(
+        subscribe=lambda channel: channel.startswith((start, "chat.")),
         publish=lambda channel: channel.startswith("chat."),
         requests=requests,
         timeout=60.0,
         limits=SessionLimits(subscriptions=subscriptions, requests=2),
     )
-    return Session(rules, SessionStats())
 
 
 def play(session: Session, *script: object) -> None:
@@ -178,6 +187,67 @@ def test_publishing() -> None:
     )  # fmt: skip
 
 
+def test_new_credentials_apply_to_all_that_is_followed() -> None:
+    session, auth, less = made(subscriptions=4), Auth(9, "t"), rules(start="/api/b", requests=False, subscriptions=4)
+    one, two, three, four = (Subscribe(n, name) for n, name in enumerate(["/api/a", "/api/b", "/api/ab", "chat.a"], 1))
+    no = Fault("not_allowed", 403, "this session may not follow that channel")
+    play(
+        session,
+        one, [Follow(one)],
+        Followed("/api/a", "e.1"), [Ok(1, position="e.1"), Begin("/api/a")],
+        two, [Follow(two)],
+        Followed("/api/b", "e.1"), [Ok(2, position="e.1"), Begin("/api/b")],
+        three, [Follow(three)],
+        four, [Follow(four)],
+        Followed("chat.a", "e.1"), [Ok(4, position="e.1"), Begin("chat.a")],
+        auth, [Verify(auth)],
+        Renewed(9, None, less), [
+            Ok(9, expires=None),
+            Leave("/api/a"), Error(no, channel="/api/a"),
+            Rejoin("/api/b"),
+            Leave("/api/ab"), Error(no, id=3),
+        ],
+        Request(5, "/"), refused(5, "not_allowed", 403, "this session takes no requests"),
+        one, [Error(no, id=1)],
+        Followed("/api/b", "f.1"), [],
+        Lost("/api/b", NO), [Leave("/api/b"), Error(NO, channel="/api/b")],
+    )  # fmt: skip
+    assert session.stats.operations["auth", "ok"] == 1
+    assert session.stats.subscriptions == 1
+
+
+def test_new_credentials_come_one_after_the_other_and_change_nothing_when_they_are_refused() -> None:
+    session, auth, request = made(), Auth(1, "t"), Request(2, "/")
+    before = session.rules
+    play(
+        session,
+        auth, [Verify(auth)],
+        Auth(3, "t"), refused(3, "too_many", 429, "a session may have 1 token under way at once"),
+        Cancel(1), [],
+        Waning("soon"), [],
+        Failed(1, NO), [Error(NO, id=1)],
+        Waning("soon"), [Expiring("soon")],
+        Renewed(1, "late", rules(start="/x")), [],
+        request, [Ask(request)],
+        Auth(2, "t"), refused(2, "duplicate_id", 409, "a request with this id is under way"),
+        auth, [Verify(auth)],
+        Closed(), [Abandon(2)],
+        Renewed(1, "late", rules(start="/x")), [],
+    )  # fmt: skip
+    assert session.rules is before
+    assert session.stats.operations["auth", "closed"] == 1
+
+
+def test_a_busy_session_can_be_renewed_as_well() -> None:
+    one, two, auth = Request(1, "/"), Request(2, "/"), Auth(3, "t")
+    play(made(), one, [Ask(one)], two, [Ask(two)], auth, [Verify(auth)])
+
+
+def test_a_session_that_was_not_opened_with_a_token_takes_none() -> None:
+    why = "this session was not opened with a token, and takes none; open another with new credentials"
+    play(made(renewable=False), Auth(1, "t"), refused(1, "not_renewable", 403, why), Waning("soon"), [Expiring("soon")])
+
+
 def test_mistakes_are_answered_and_nonsense_ends_the_session() -> None:
     play(
         made(),
@@ -264,6 +334,14 @@ class AnyOrder(RuleBasedStateMachine):
         self.do(Lost(channel, NO))
 
     @rule()
+    def auth(self) -> None:
+        self.do(Auth(self.new(), "t"))
+
+    @rule(number=ids, start=st.sampled_from(["/api", "/api/a"]))
+    def renewed(self, number: int, start: str) -> None:
+        self.do(Renewed(number, None, rules(start=start)))
+
+    @rule()
     def close(self) -> None:
         self.do(Closed())
 
@@ -272,7 +350,9 @@ class AnyOrder(RuleBasedStateMachine):
         assert all(count >= 0 for count in self.open.values())
         assert self.joined <= self.session.channels.keys()
         assert len(self.session.channels) <= 2
-        assert len(self.session.asked) <= 2
+        assert len([op for op in self.session.asked.values() if op != "auth"]) <= 2
+        assert list(self.session.asked.values()).count("auth") <= 1
+        assert all(self.session.rules.subscribe(channel) for channel in self.session.channels)
         assert self.session.stats.subscriptions == len(self.session.channels)
 
 

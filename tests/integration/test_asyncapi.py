@@ -58,7 +58,7 @@ def test_parameters_authentication_and_sessions_are_understood(tmp_path: Path) -
     verdict = validated(printed(str(file)))
     assert verdict["diagnostics"] == []
     assert verdict["channels"] == ["/live", "/a/{id}/{segment3}/{rest}"]
-    assert verdict["operations"][:2] == [["live.ask", "receive", 6], ["live.tell", "send", 6]]
+    assert verdict["operations"][:2] == [["live.ask", "receive", 7], ["live.tell", "send", 7]]
     assert verdict["security"] == [2, 2, 4, 4, 4, 4]
 
 

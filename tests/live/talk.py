@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.core.asgi import Message, Receive, Scope, Send
-from gateway.core.http import IDENTITY
+from gateway.core.event import Json
+from gateway.core.http import HANDSHAKE, IDENTITY, Handshake
 from gateway.core.identity import Identity
 from gateway.core.route import parse_template
 from gateway.core.settings import Route, SessionLimits, SessionSettings
@@ -32,6 +33,7 @@ SETTINGS = SessionSettings(
     requests=True,
     limits=SessionLimits(subscriptions=2, requests=2, response=1000),
 )
+HOST = (b"host", b"shop")
 LIVE = Route(name="live", path=parse_template("/live"), session=SETTINGS)
 
 
@@ -69,20 +71,31 @@ class Client:
 
 
 class Talk:
-    """Sessions beside the live side of `Scene`; `answer` is the rest of the gateway, `admit` the live route's gate."""
+    """Sessions beside the live side of `Scene`; `answer` is the rest of the gateway, `admit` the live route's gate.
+
+    `known` is the gate of the session's own route.
+    """
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.asked: list[Scope] = []
         self.answer: Answer = self._hello
         self.admit: Callable[[Request], Awaitable[Identity]] | None = None
+        self.known: Callable[[Request], Awaitable[tuple[str, Identity]]] = self._nobody
         self.clients: list[Client] = []
         context = Context(clock=scene.clock)
         codecs: dict[str, Codec] = {}
         for name, found in find("codecs").items():
             plugin = found.load()
             codecs[name] = plugin.make(plugin.options(), context)  # type: ignore[assignment]  # of this kind
-        inside = Inside(channels=scene.live.channels, messages=(), find=self._find, rest=self._rest, codecs=codecs)
+        inside = Inside(
+            channels=scene.live.channels,
+            messages=(),
+            find=self._find,
+            rest=self._rest,
+            known=self._known,
+            codecs=codecs,
+        )
         self.sessions = Sessions(scene.live.parts, inside)
 
     def _find(self, path: bytes, host: bytes | None) -> Found:
@@ -93,6 +106,12 @@ class Talk:
     def _rest(self, scope: Scope, receive: Receive, send: Send, route: Route) -> Awaitable[None]:
         self.asked.append(scope)
         return self.answer(scope, receive, send)
+
+    async def _known(self, route: Route, request: Request) -> tuple[str, Identity]:
+        return await self.known(request)
+
+    async def _nobody(self, request: Request) -> tuple[str, Identity]:
+        raise ClientError(401, "bad_token", "of which nothing is told")
 
     async def _hello(self, scope: Scope, receive: Receive, send: Send) -> None:
         message = await receive()
@@ -109,12 +128,15 @@ class Talk:
             "http_version": "1.1",
             "raw_path": b"/live",
             "query_string": b"",
-            "headers": [(b"host", b"shop"), (b"upgrade", b"websocket"), (b"authorization", b"t")],
+            "headers": [HOST, (b"upgrade", b"websocket"), (b"authorization", b"t")],
             "writer": client.writer,
             **more,
         }
         if identity is not None:
             scope[IDENTITY] = identity
+            headers = tuple(scope["headers"])
+            asked = Request(kind="websocket", method="GET", target=b"/live", headers=headers, params={}, options={})
+            scope[HANDSHAKE] = Handshake("people", asked)
         client.inbox.put_nowait({"type": "websocket.connect"})
         client.task = asyncio.get_running_loop().create_task(
             self.sessions.serve(scope, client.inbox.get, client.send, route)
@@ -122,6 +144,30 @@ class Talk:
         self.clients.append(client)
         await turn()
         return client
+
+    async def renewable(self, seconds: float | None = None, **claims: Json) -> Client:
+        """A client that shows the token `old`, of ada, which ends in so many seconds."""
+        return await self.open(identity=self.ada(seconds, **claims), headers=[HOST, (b"authorization", b"Bearer old")])
+
+    def ada(self, seconds: float | None = None, **claims: Json) -> Identity:
+        expires = None if seconds is None else self.scene.clock.time() + seconds
+        return Identity(subject="ada", claims=claims, expires=expires)
+
+    def accept(self, seconds: float | None = None, **claims: Json) -> None:
+        """Have tokens accepted as ada's."""
+        identity = self.ada(seconds, **claims)
+
+        async def known(request: Request) -> tuple[str, Identity]:
+            return "people", identity
+
+        self.known = known
+
+    async def pass_by(self, seconds: int) -> None:
+        """Let time go by, with an upkeep each second."""
+        for _ in range(seconds):
+            await self.scene.clock.asleep(2)
+            self.scene.clock.advance(1.0)
+            await turn()
 
     async def close(self) -> None:
         for client in self.clients:

@@ -8,6 +8,7 @@ import pytest
 from gateway.core.asgi import NOTHING, Receive, Scope, Send
 from gateway.core.identity import Identity
 from gateway.errors import ClientError, UpstreamTimeout
+from gateway.plugin import Request
 from gateway.testing.source import turn
 from tests.live.talk import Talk
 
@@ -183,3 +184,70 @@ async def test_a_broker_that_fails_is_an_answer(talk: Talk, caplog: pytest.LogCa
     (answer,) = await client.say(op="publish", id=1, channel="chat.a", data=1)
     assert answer["error"]["code"] == "internal"
     caplog.clear()
+
+
+async def test_word_of_the_end_and_a_new_end(talk: Talk) -> None:
+    client = await talk.renewable(20)
+    hello = client.heard()[0]
+    assert hello["auth"] is True
+    await talk.pass_by(14)
+    assert client.heard() == []
+    await talk.pass_by(1)
+    assert client.heard() == [{"op": "expiring", "expires": hello["expires"]}]
+    await talk.pass_by(1)
+    assert client.heard() == [], "once"
+    (refused,) = await client.say(op="auth", id=1, token="bad")
+    assert (refused["error"]["code"], refused["error"]["status"]) == ("unauthenticated", 401)
+    assert "nothing is told" not in refused["error"]["message"]
+    talk.accept(1000)
+    (ok,) = await client.say(op="auth", id=2, token="new")
+    assert ok == {"op": "ok", "id": 2, "expires": "2023-11-14T22:30:16+00:00"}
+    await talk.pass_by(900)
+    assert client.writer.closed is None
+    await talk.pass_by(40)
+    assert client.heard() == [{"op": "expiring", "expires": ok["expires"]}]
+    await talk.pass_by(60)
+    assert client.writer.closed == (4409, "the credentials have expired")
+
+
+async def test_a_token_without_an_end_has_none_and_a_shorter_one_counts(talk: Talk) -> None:
+    client = await talk.renewable(8)
+    client.heard()
+    talk.accept()
+    assert await client.say(op="auth", id=1, token="new") == [{"op": "ok", "id": 1, "expires": None}]
+    await talk.pass_by(10)
+    assert client.heard() == []
+    talk.accept(3)
+    await client.say(op="auth", id=2, token="short")
+    await talk.pass_by(4)
+    assert client.writer.closed == (4409, "the credentials have expired")
+
+
+async def test_who_shows_no_token_is_told_of_the_end_and_can_not_renew_it(talk: Talk) -> None:
+    talk.accept(100)
+    client = await talk.open(identity=talk.ada(20))
+    assert "auth" not in client.heard()[0]
+    (refused,) = await client.say(op="auth", id=1, token="new")
+    assert refused["error"]["code"] == "not_renewable"
+    await talk.pass_by(20)
+    assert [message["op"] for message in client.heard()] == ["expiring"]
+    assert client.writer.closed == (4409, "the credentials have expired")
+
+
+async def test_a_token_that_is_looked_at_when_the_client_leaves(talk: Talk) -> None:
+    asked = asyncio.Event()
+
+    async def known(request: Request) -> tuple[str, Identity]:
+        await asked.wait()
+        return "people", talk.ada()
+
+    talk.known = known
+    client = await talk.renewable(20)
+    client.heard()
+    assert await client.say(op="auth", id=1, token="new") == []
+    (busy,) = await client.say(op="auth", id=2, token="newer")
+    assert busy["error"]["code"] == "too_many"
+    await client.leave()
+    asked.set()
+    await turn()
+    assert talk.scene.stats.routes["live"].session.operations["auth", "closed"] == 1

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from gateway.core.codes import TOO_SLOW
 from gateway.core.http import Request
+from gateway.core.messages import Subscribe
 from gateway.core.session import Lost
 from gateway.live.flow import Flow
 from gateway.live.follower import Follower
@@ -18,7 +19,7 @@ def request() -> Request:
 
 
 def follower(lost: list[Lost]) -> Follower:
-    return Follower("/shirts", "items", None, lost.append)
+    return Follower(Subscribe(1, "/shirts"), "items", None, lost.append)
 
 
 def join(one: Follower, scene: Scene) -> None:
