@@ -172,7 +172,7 @@ async def test_what_new_claims_no_longer_allow_ends(running: Gateway, backend: B
             assert (await client.ask(op="subscribe", id=number, channel=channel))["op"] == "ok"
         new = know(backend, token(team="b"), "b")
         assert (await client.ask(op="auth", id=9, token=new))["op"] == "ok"
-        ended = {}
+        ended: dict[str, str] = {}
         while len(ended) < 2:
             message = await client.event("nothing else")
             ended[message["channel"]] = message["error"]["code"]
