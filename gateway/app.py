@@ -39,8 +39,19 @@ from gateway.live.channels import live_routes
 from gateway.live.following import Found
 from gateway.live.negotiate import check_origin, request_of, split_query, with_own_credentials
 from gateway.live.sessions import Inside, Sessions
+from gateway.live.webhooks import Reach, Webhooks
 from gateway.live.writes import Writes
-from gateway.plugin import AnySource, Authenticator, Broker, Codec, Context, Discoverable, Options, Transport
+from gateway.plugin import (
+    AnySource,
+    Authenticator,
+    Broker,
+    Codec,
+    Context,
+    Discoverable,
+    Options,
+    Signature,
+    Transport,
+)
 from gateway.plugin.registry import find
 from gateway.proxy.app import Proxy
 from gateway.proxy.tunnel import Tunnels
@@ -132,7 +143,8 @@ class Application:
         self._tunnels = Tunnels(self._upstreams, self.stats, self.access, time.monotonic, self._refuse)
         self._script = Script(self.stats, self.access)
         self._table = RouteTable(with_client(settings.routes))
-        writes = Writes(self._table, self._live.refresh, self.stats)
+        hosts = {route.host for route in settings.routes if route.live is not None}
+        writes = Writes(self._table, self._live.refresh, self.stats, hosts)
         self._proxy = Proxy(self._upstreams, self.stats, self.access, time.monotonic, writes.done)
         self._links = links(transports.values())
         self._trusted = Trusted(settings.trusted_proxies)
@@ -147,6 +159,13 @@ class Application:
                 codecs=codecs,
             ),
         )
+        signatures = {
+            route.name: cast("Signature", make("signatures", route.webhook.verify, context))
+            for route in settings.routes
+            if route.webhook is not None and route.webhook.verify is not None
+        }
+        reach = Reach(messages=self._sessions.messages, look=writes.announced, decode=codecs["json"].decode)
+        self._webhooks = Webhooks(self._live.parts, settings.routes, signatures, reach)
         self.admin: App = admin_app(
             self.stats, self.health, settings, transports=transports, lost_lines=lambda: self.access.dropped
         )
@@ -199,9 +218,11 @@ class Application:
     def _answer(
         self, scope: Scope, receive: Receive, send: Send, route: Route, params: Mapping[str, str]
     ) -> Awaitable[None]:
-        """From its live side or from its upstream; raises ClientError."""
+        """From its live side or from its upstream, or by the gateway itself; raises ClientError."""
         if not route.upstream:
-            own = self._sessions if route.session is not None else self._script
+            if route.session is not None:
+                return self._sessions.serve(scope, receive, send, route)
+            own = self._webhooks if route.webhook is not None else self._script
             return own.serve(scope, receive, send, route)
         live = self._live_routes.get(route.name)
         if live is not None:

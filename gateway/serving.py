@@ -56,6 +56,9 @@ def describe(route: Route) -> str:
     methods = ",".join(sorted(route.methods)) or "any method"
     if route.session is not None:
         return f"{route.host or ''}{route.path} -> sessions"
+    if route.webhook is not None:
+        verify = route.webhook.verify
+        return f"{route.host or ''}{route.path} -> webhooks, {f'by {verify.name}' if verify else 'not verified'}"
     if not route.upstream:
         return f"{route.path} -> {route.name}"
     live = f", live by {route.live.source.name}" if route.live is not None else ""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.config import load
-from gateway.core.settings import Gateway
+from gateway.core.route import parse_template
+from gateway.core.settings import Gateway, PluginUse, Route, WebhookSettings
 from gateway.serving import describe, run
 from tests.test_app import CONFIG
 
@@ -42,3 +44,8 @@ async def test_run_says_what_it_listens_on_and_stops_on_a_signal(tmp_path: Path)
 
 def test_describe(tmp_path: Path) -> None:
     assert describe(settings_of(tmp_path).routes[0]) == "/plain (GET,HEAD) -> shop"
+    hook = Route(
+        name="a", path=parse_template("/hook"), webhook=WebhookSettings(verify=PluginUse(name="slack", options=None))
+    )
+    assert describe(hook) == "/hook -> webhooks, by slack"
+    assert describe(replace(hook, webhook=WebhookSettings(verify=None))) == "/hook -> webhooks, not verified"

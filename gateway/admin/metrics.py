@@ -67,6 +67,7 @@ class StatsCollector(Collector):
         yield from _requests(routes)
         yield from _streams(_by_transport(routes))
         yield from _sessions({labels: route for labels, route in routes.items() if "session" in route.streams})
+        yield from _webhooks({labels: route for labels, route in routes.items() if route.webhook.deliveries})
         yield from _sources({labels: route for labels, route in routes.items() if route.polls})
         yield from _channels(
             {labels: route for labels, route in routes.items() if route.polls or route.events or route.channels}
@@ -220,6 +221,27 @@ def _sessions(routes: dict[Labels, RouteStats]) -> Iterator[Metric]:
     )
 
 
+def _webhooks(routes: dict[Labels, RouteStats]) -> Iterator[Metric]:
+    yield _counter(
+        "tidegate_webhook_requests",
+        "Deliveries to webhooks, by what has become of them.",
+        ("route", "result"),
+        _each(routes, lambda route: route.webhook.deliveries),
+    )
+    yield _counter(
+        "tidegate_webhook_secrets",
+        "Genuine deliveries, by the place of their secret among those of the route, from 1.",
+        ("route", "secret"),
+        _each(routes, lambda route: route.webhook.secrets),
+    )
+    yield _counter(
+        "tidegate_webhook_faults",
+        "What a route asks for and a delivery did not have, by what it was for: nothing was done there.",
+        ("route", "fault"),
+        _each(routes, lambda route: route.webhook.faults),
+    )
+
+
 def _sources(routes: dict[Labels, RouteStats]) -> Iterator[Metric]:
     yield _counter(
         "tidegate_source_polls",
@@ -265,7 +287,7 @@ def _sources(routes: dict[Labels, RouteStats]) -> Iterator[Metric]:
     )
     yield _counter(
         "tidegate_source_refreshes",
-        "Resources that a client's write may have changed: looked at at once (asked), or followed by nobody.",
+        "Resources that a write or a webhook may have changed: looked at at once (asked), or followed by nobody.",
         ("route", "result"),
         _each(routes, lambda route: route.refreshes),
     )

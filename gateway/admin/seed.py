@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import get_args
 
 from gateway.core import codes
+from gateway.core.delivery import RESULTS, Fault
 from gateway.core.event import EventType
 from gateway.core.settings import Gateway, Route
 from gateway.core.stats import AUTH_RESULTS, TLS_FAILURES, RouteStats, Stats, TlsStats
@@ -39,10 +40,13 @@ def seed(stats: Stats, settings: Gateway, transports: Collection[str]) -> None:
 
 
 def _seed_route(counted: RouteStats, route: Route, transports: Collection[str]) -> None:
-    for method in route.methods or ("GET",):
+    for method in route.methods or ("POST" if route.webhook is not None else "GET",):
         counted.requests[method, 200] += 0
     if route.live is not None:
         _seed_live(counted, transports)
+        return
+    if route.webhook is not None:
+        _seed_webhook(counted)
         return
     for code in TUNNEL_ENDS:
         counted.streams["tunnel"].closed[code.label] += 0
@@ -53,6 +57,13 @@ def _seed_tls(tls: TlsStats) -> None:
         tls.failures[reason] += 0
     for result in ("ok", "failed"):
         tls.reloads[result] += 0
+
+
+def _seed_webhook(route: RouteStats) -> None:
+    for result in RESULTS:
+        route.webhook.deliveries[result] += 0
+    for fault in get_args(Fault):
+        route.webhook.faults[fault] += 0
 
 
 def _seed_live(route: RouteStats, transports: Collection[str]) -> None:

@@ -30,6 +30,9 @@ def explained(settings: Gateway, asked: Asked, source: AnySource | None) -> Iter
     yield "route", f"{route.name}: {route.host or ''}{route.path} ({methods})"
     for name, value in request.params.items():
         yield "parameter", f"{name} = {value}"
+    if not route.upstream:
+        yield "answered by", "the gateway: sessions" if route.session is not None else "the gateway: it takes webhooks"
+        return
     yield "upstream", f"{route.upstream}: {asked_url(settings.upstreams[route.upstream], request.target)}"
     if route.auth:
         known = "" if request.identity else "; give --as claims.json to be one of them"

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from gateway.config.certificates import http3_is_possible, tls_files_load
-from gateway.config.model import Admin, AuthKeys, BrokerKeys, Limits, LiveKeys, Section, TransportKeys
+from gateway.config.model import Admin, AuthKeys, BrokerKeys, Limits, LiveKeys, TransportKeys
 from gateway.config.nearest import did_you_mean, nearest
 from gateway.config.plugins import Kind, Model
 from gateway.config.recorded import recordings_follow_live_routes
 from gateway.config.routes import all_are_reached, names_differ, none_is_reserved, routes
+from gateway.config.section import Section
 from gateway.config.sessions import (
     channels_are_of_use,
     claims_have_a_source,
@@ -22,6 +23,15 @@ from gateway.config.sessions import (
 )
 from gateway.config.tree import Finding, Path, Tree, Value, listing, mapping
 from gateway.config.values import split_host_port
+from gateway.config.webhook_keys import VerifyKeys
+from gateway.config.webhooks import (
+    hints_reach_live_routes,
+    messages_reach_sessions,
+    verifying,
+    webhooks_are_known,
+    webhooks_do_something,
+    webhooks_stand_alone,
+)
 from gateway.config.writes import refreshes_reach_live_routes
 from gateway.core.paths import covers, parse_path
 from gateway.errors import Problem
@@ -35,6 +45,8 @@ def check(tree: Tree, model: Model) -> list[Problem]:
     for path, value in live:
         found += _one_plugin((*path, "live"), value, model.sources, "source", LiveKeys)
         found += _items_are_there((*path, "live"), mapping(value), model.sources)
+    for path, value in verifying(tree):
+        found += _one_plugin(path, value, model.signatures, "signature scheme", VerifyKeys)
     for name, value in mapping(tree.value.get("auth")).items():
         found += _one_plugin(("auth", name), value, model.authenticators, "authenticator", AuthKeys)
     broker = tree.value.get("broker", {})
@@ -259,6 +271,8 @@ def _own_keys(path: Path) -> type[Section] | None:
             return AuthKeys
         case ("routes", _, "live"):
             return LiveKeys
+        case ("routes", _, "webhook", "verify"):
+            return VerifyKeys
         case ("transports",):
             return TransportKeys
     return None
@@ -281,6 +295,11 @@ _CHECKS: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     _keys_are_not_rounded,
     _conflation_is_by_item,
     refreshes_reach_live_routes,
+    webhooks_are_known,
+    webhooks_stand_alone,
+    webhooks_do_something,
+    hints_reach_live_routes,
+    messages_reach_sessions,
     recordings_follow_live_routes,
     _frames_fit_messages,
     _live_routes_have_their_own_origins,

@@ -26,6 +26,7 @@ from gateway.config.plugins import chosen, used
 from gateway.config.recorded import compiled
 from gateway.config.routes import implied, route_names
 from gateway.config.tree import Path, Tree
+from gateway.config.webhooks import webhook_of
 from gateway.core import settings
 from gateway.core.paths import parse_path
 from gateway.core.route import parse_template
@@ -164,6 +165,7 @@ def _route(route: RouteKeys) -> settings.Route:
         live=_live(route.live) if route.live else None,
         refresh_on_write=None if route.refresh_on_write is None else tuple(route.refresh_on_write),
         session=_session(route.session) if route.session else None,
+        webhook=webhook_of(route.webhook) if route.webhook else None,
     )
 
 

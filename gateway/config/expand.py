@@ -1,7 +1,7 @@
 """`${NAME}`, `${NAME:-default}` and `${file:PATH}` inside strings, after parsing.
 
 Works on one string at a time, so what comes in can never change the structure. `$${` is a plain `${`.
-`${claims.x}` and `${params.x}` stay: they are filled for each client.
+`${claims.x}` and `${params.x}` stay: they are filled for each client; `${body.x}` and `${header.x}` for each delivery.
 What comes from a file, or from a variable whose name speaks of a secret, is never shown.
 """
 
@@ -18,8 +18,8 @@ MAX_FILE = 64 * 1024
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)(\}?)")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.ASCII | re.DOTALL)
 _SECRET_NAME = re.compile(r"SECRET|TOKEN|PASS|PWD|KEY|CREDENTIAL|AUTH|PRIVATE|SIGNATURE|COOKIE|DSN", re.IGNORECASE)
-# Places that are filled for each client (gateway.core.template), and not now.
-_LATER = re.compile(r"(?:claims|params)\.")
+# Places that are filled for each client or delivery (gateway.core.template), and not now.
+_LATER = re.compile(r"(?:claims|params|body|header)\.")
 # Blotting a one-letter "secret" out of messages would only garble them.
 _SHORTEST = 4
 

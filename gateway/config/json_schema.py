@@ -18,10 +18,16 @@ def schema() -> dict[str, Json]:
     model = plugins.model()
     made: Node = model.config.model_json_schema()
     tidy = _tidy({key: value for key, value in made.items() if key not in ("title", "description", "required")})
-    for name, kind in (("Live", model.sources), ("Auth", model.authenticators), ("Broker", model.brokers)):
+    kinds = (
+        ("Live", model.sources),
+        ("Auth", model.authenticators),
+        ("Broker", model.brokers),
+        ("Verify", model.signatures),
+    )
+    for name, kind in kinds:
         _one_of(tidy, name, sorted(kind.options))
     _any_of(tidy, "Transport", sorted(model.transports.options))
-    _section(tidy, "Route")["anyOf"] = [{"required": ["upstream"]}, {"required": ["session"]}]
+    _section(tidy, "Route")["anyOf"] = [{"required": [one]} for one in ("upstream", "session", "webhook")]
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Tidegate configuration", **tidy}
 
 

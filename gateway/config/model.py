@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from gateway.config.recorded import RecordedTest
+from gateway.config.section import Count, Memory, Patience, Section, Time
 from gateway.config.values import (
     Address,
     BaseUrl,
@@ -38,19 +39,9 @@ from gateway.config.values import (
     Unordered,
     at_least,
 )
+from gateway.config.webhook_keys import WebhookKeys
 from gateway.core.settings import ClientCert, Mode, SlowPolicy
-from gateway.plugin.options import Duration, Options, OrText, Percent, Size
-
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Time = Annotated[Duration, at_least("1ms")]
-Patience = Annotated[Duration, at_least("5s")]  # clients are looked at every 5 s
-Memory = Annotated[Size, at_least("1KB")]
-
-
-class Section(Options):
-    """A mapping of the file; the text under each key is its description."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
+from gateway.plugin.options import Duration, OrText, Percent, Size
 
 
 class CertificateKeys(Section):
@@ -121,7 +112,7 @@ class Limits(Section):
     frame: Memory | None = None
     """one frame of it as it is sent; without it, as the message"""
     messages_per_second: Count = 1000
-    """WebSocket frames from one client, pings included; as many may come at once"""
+    """WebSocket frames from one client, pings included, and webhooks from one address; as many may come at once"""
     bytes_per_second: Memory = 1024 * 1024
     """bytes from one WebSocket client; as many, and one message, may come at once"""
     channels: Count = 10_000
@@ -316,6 +307,8 @@ class RouteKeys(Section):
     """what is looked at at once after a successful write: self, and paths with parameters of this route's"""
     session: Session | None = None
     """in place of an upstream: one WebSocket that follows many channels and carries REST"""
+    webhook: WebhookKeys | None = None
+    """in place of an upstream: takes what other services tell, as messages and as hints to look again"""
 
 
 def off_or_section(value: object) -> str:

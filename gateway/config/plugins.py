@@ -14,11 +14,12 @@ from gateway.config.model import (
     ConfigKeys,
     LiveKeys,
     RouteKeys,
-    Section,
     TransportKeys,
     off_or_section,
 )
+from gateway.config.section import Section
 from gateway.config.values import Name
+from gateway.config.webhook_keys import VerifyKeys, WebhookKeys
 from gateway.core.settings import PluginUse
 from gateway.plugin.options import Options
 from gateway.plugin.registry import Found, find
@@ -41,19 +42,21 @@ class Model:
     authenticators: Kind
     brokers: Kind
     transports: Kind
+    signatures: Kind
 
 
 def model() -> Model:
     """The model for the plugins installed now; raises ValueError when two share a name."""
-    kinds = ("sources", "authenticators", "brokers", "transports")
-    sources, authenticators, brokers, transports = (_kind(find(kind)) for kind in kinds)
+    kinds = ("sources", "authenticators", "brokers", "transports", "signatures")
+    sources, authenticators, brokers, transports, signatures = (_kind(find(kind)) for kind in kinds)
     live = _with_one_of(LiveKeys, sources)
     broker = _with_one_of(BrokerKeys, brokers)
     auth = _with_one_of(AuthKeys, authenticators)
-    route = _with(RouteKeys, live=live | None)
+    webhook = _with(WebhookKeys, verify=_none_or(_with_one_of(VerifyKeys, signatures)))
+    route = _with(RouteKeys, live=live | None, webhook=webhook | None)
     sections = {"routes": list[route], "broker": broker | None, "auth": dict[Name, auth] | None}  # type: ignore[valid-type]
     config = _with(ConfigKeys, **sections, transports=_with_any_of(TransportKeys, transports) | None)
-    return Model(cast("type[ConfigKeys]", config), sources, authenticators, brokers, transports)
+    return Model(cast("type[ConfigKeys]", config), sources, authenticators, brokers, transports, signatures)
 
 
 def used(section: Section, keys: type[Section]) -> PluginUse:
@@ -108,6 +111,15 @@ def _with_any_of(base: type[Section], kind: Kind) -> type[Section]:
 def _off_or(model: type[Options]) -> object:
     off, section = Annotated[Literal["off"], Tag("off")], Annotated[model, Tag("section")]
     return Annotated[off | section, Discriminator(off_or_section)]
+
+
+def _text_or_section(value: object) -> str:
+    return "none" if isinstance(value, str) else "section"
+
+
+def _none_or(model: type[Section]) -> object:
+    none, section = Annotated[Literal["none"], Tag("none")], Annotated[model, Tag("section")]
+    return Annotated[none | section, Discriminator(_text_or_section)]
 
 
 def _with(base: type[Section], **types: object) -> type[Section]:

@@ -1,4 +1,4 @@
-"""What routes answer: an upstream or sessions, never both; and sessions follow what there is."""
+"""What routes answer: an upstream, sessions or a webhook, only one of them; and sessions follow what there is."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from gateway.core.route import Template, parse_template
 
 def routes_have_one_answer(tree: Tree) -> Iterator[Finding]:
     for path, route in routes(tree):
+        if "webhook" in route:
+            continue  # of which `webhooks` says what else may stand there
         if "session" not in route:
             if "upstream" not in route and "upstream" not in (nearest(key, RouteKeys.model_fields) for key in route):
                 yield (*path, "upstream"), "this key is required"

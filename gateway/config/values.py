@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticKnownError
 
 from gateway.core.channel_names import message_pattern
+from gateway.core.delivery import channel_name, delivery_text, id_text, path_text
 from gateway.core.expression import compile_expression
 from gateway.core.paths import parse_path
 from gateway.core.route import parse_template
@@ -157,6 +158,16 @@ def _filled_template(text: str) -> str:
     return text
 
 
+def _by(parse: Callable[[str], object]) -> AfterValidator:
+    """Text that can be parsed so; it stays as it is."""
+
+    def check(text: str) -> str:
+        parse(text)
+        return text
+
+    return AfterValidator(check)
+
+
 def _identity_header(name: str) -> str:
     if not _TOKEN.fullmatch(name):
         raise ValueError("expected the name of a header, as in X-User")
@@ -236,6 +247,18 @@ def at_least(least: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def at_most(most: str) -> AfterValidator:
+    """A size is not above this one, given as an operator writes it."""
+    bound = parse_size(most)
+
+    def check(value: T) -> T:
+        if value > bound:
+            raise ValueError(f"must be at most {most}")
+        return value
+
+    return AfterValidator(check)
+
+
 def _filled(text: str) -> str:
     if not text:
         raise ValueError("is empty: give a value or remove it")
@@ -254,6 +277,10 @@ MessagePattern = Annotated[str, AfterValidator(_message_pattern)]
 PlainPattern = Annotated[str, AfterValidator(_plain_pattern)]
 Expression = Annotated[str, AfterValidator(_expression)]
 Template = Annotated[str, AfterValidator(_filled_template)]
+DeliveryText = Annotated[str, _by(delivery_text)]
+DeliveryChannel = Annotated[str, _by(channel_name)]
+DeliveryPath = Annotated[str, _by(path_text)]
+DeliveryId = Annotated[str, _by(id_text)]
 IdentityHeader = Annotated[str, AfterValidator(_identity_header)]
 Method = Annotated[str, AfterValidator(_method)]
 Host = Annotated[str, AfterValidator(_host)]

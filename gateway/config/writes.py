@@ -22,7 +22,7 @@ def refreshes_reach_live_routes(tree: Tree) -> Iterator[Finding]:
             strange = [name for name in wanted.names if name not in template.names]
             if strange:
                 yield place, f"the route's path has no parameter {{{strange[0]}}}"
-            elif not any(_meets(wanted, other) for other in live):
+            elif not any(meets(wanted, other) for other in live):
                 yield place, "no live route answers this path: nobody could follow what is refreshed there"
 
 
@@ -33,7 +33,7 @@ def _template(text: object) -> Template | None:
         return None
 
 
-def _meets(wanted: Template, live: Template) -> bool:
+def meets(wanted: Template, live: Template) -> bool:
     """Whether some path fits both."""
     mine, theirs = wanted.segments, live.segments
     if len(mine) < len(theirs) or (len(mine) > len(theirs) and not live.rest):

@@ -255,8 +255,43 @@ class SessionSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """A message that deliveries bring about, as `gateway.core.delivery` reads it.
+
+    With `dotted`, values in the channel's name may hold dots, and so be several parts of it.
+    """
+
+    channel: str
+    type: str | None = None
+    data: str = "body"
+    when: str | None = None
+    dotted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dedupe:
+    """What tells deliveries apart (text with places), and how long one is remembered."""
+
+    id: str
+    ttl: float = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings:
+    """What makes a route take deliveries; without `verify` it takes anybody's."""
+
+    verify: PluginUse | None
+    when: str | None = None
+    publish: tuple[Publication, ...] = ()
+    refresh: tuple[str, ...] = ()
+    dedupe: Dedupe | None = None
+    max_body: int = 1024 * 1024
+    timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A match and what answers it: an upstream, or sessions (then `upstream` is empty).
+    """A match and what answers it: an upstream, sessions or a webhook's receiver (then `upstream` is empty).
 
     `name` labels metrics and logs: the path template unless given. `auth` names the authenticators that are asked in
     turn; without one everybody is let in; `access` (JMESPath) has to be true of whom they know. `refresh_on_write` are
@@ -274,6 +309,7 @@ class Route:
     live: LiveSettings | None = None
     refresh_on_write: tuple[str, ...] | None = None
     session: SessionSettings | None = None
+    webhook: WebhookSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

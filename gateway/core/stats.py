@@ -127,6 +127,19 @@ class SessionStats:
 
 
 @dataclass(slots=True)
+class WebhookStats:
+    """What senders deliver to one route.
+
+    `deliveries` by what has become of them, `secrets` the genuine ones by the place of their secret, from 1, and
+    `faults` what could not be made out of them.
+    """
+
+    deliveries: Counts = field(default_factory=_counts)
+    secrets: Counts = field(default_factory=_counts)
+    faults: Counts = field(default_factory=_counts)
+
+
+@dataclass(slots=True)
 class RouteStats:
     """One route. `requests` is keyed by (method, status); streams are not among them."""
 
@@ -149,6 +162,7 @@ class RouteStats:
     channels: int = 0
     failing: int = 0  # of these, channels whose source fails
     session: SessionStats = field(default_factory=SessionStats)
+    webhook: WebhookStats = field(default_factory=WebhookStats)
 
 
 @dataclass(slots=True)

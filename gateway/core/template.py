@@ -10,10 +10,8 @@ import json
 import re
 from collections.abc import Callable, Mapping
 
-from gateway.core.event import Json
-
-Values = Mapping[str, Mapping[str, Json]]
-"""What may be named: `claims`, `params`, each by its own names."""
+Values = Mapping[str, object]
+"""What may be named: `claims`, `params`, each by its own names; of a webhook's delivery its `body` and `header`."""
 
 Template = Callable[[Values], "str | None"]
 """Renders the text; None where a value that it names is missing or null, or there is nothing in it at all."""
@@ -25,14 +23,19 @@ _PART = re.compile(r'\.(?:([A-Za-z_][A-Za-z0-9_-]*)|"([^"\\]+)")', re.ASCII)
 _ROOT = re.compile(r"[a-z]+", re.ASCII)
 
 
-def parse(text: str, roots: tuple[str, ...] = ROOTS) -> Template:
-    """Compile a text; raises ValueError for a place that names nothing."""
+def parse(
+    text: str, roots: tuple[str, ...] = ROOTS, fit: Callable[[str], str | None] = lambda value: value
+) -> Template:
+    """Compile a text; raises ValueError for a place that names nothing.
+
+    `fit` makes of each place's value what may stand in the text, or None where it may not.
+    """
     pieces: list[str | Callable[[Values], str | None]] = []
     end = 0
     for place in _PLACE.finditer(text):
         if not place[2]:
             raise ValueError("${ without its }")
-        pieces += [text[end : place.start()], _place(place[1], roots)]
+        pieces += [text[end : place.start()], _place(place[1], roots, fit)]
         end = place.end()
     pieces.append(text[end:])
     return _joined([piece for piece in pieces if piece != ""])
@@ -51,7 +54,7 @@ def _joined(pieces: list[str | Callable[[Values], str | None]]) -> Template:
     return render
 
 
-def _place(inside: str, roots: tuple[str, ...]) -> Callable[[Values], str | None]:
+def _place(inside: str, roots: tuple[str, ...], fit: Callable[[str], str | None]) -> Callable[[Values], str | None]:
     root = _ROOT.match(inside)
     names: list[str] = []
     end = root.end() if root else 0
@@ -61,17 +64,18 @@ def _place(inside: str, roots: tuple[str, ...]) -> Callable[[Values], str | None
     if root is None or root[0] not in roots or not names or end != len(inside):
         choice = " or ".join(f"${{{name}.NAME}}" for name in roots)
         raise ValueError(f"${{{inside}}}: expected {choice}; a name that is no plain word stands in quotes")
-    return _look_up(root[0], names)
+    return _look_up(root[0], names, fit)
 
 
-def _look_up(root: str, names: list[str]) -> Callable[[Values], str | None]:
+def _look_up(root: str, names: list[str], fit: Callable[[str], str | None]) -> Callable[[Values], str | None]:
     def look_up(values: Values) -> str | None:
         value: object = values.get(root)
         for name in names:
             if not isinstance(value, Mapping):
                 return None
             value = value.get(name)
-        return _text(value)
+        text = _text(value)
+        return None if text is None else fit(text)
 
     return look_up
 

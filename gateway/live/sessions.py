@@ -93,6 +93,11 @@ class Sessions:
     def __repr__(self) -> str:
         return f"<Sessions open={len(self._open)} tasks={len(self._supervisor)}>"
 
+    @property
+    def messages(self) -> Messages:
+        """The channels of messages, which webhooks publish to as well."""
+        return self._messages
+
     async def start(self) -> None:
         """Begin the upkeep."""
         self._supervisor.start(self._sweep(), "session upkeep")

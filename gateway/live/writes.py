@@ -7,7 +7,7 @@ write, so another follows them; many writes while one look is under way lead to 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gateway.core.asgi import Scope
 from gateway.core.http import header
@@ -21,11 +21,18 @@ from gateway.errors import ClientError
 class Writes:
     """`refresh` looks at the channels of a route's name and an encoded path, and says how many there are.
 
-    It is told whether the write was a deletion.
+    It is told whether the write was a deletion. `hosts` are those that live routes are bound to.
     """
 
-    def __init__(self, table: RouteTable[Route], refresh: Callable[[str, bytes, bool], int], stats: Stats) -> None:
+    def __init__(
+        self,
+        table: RouteTable[Route],
+        refresh: Callable[[str, bytes, bool], int],
+        stats: Stats,
+        hosts: Iterable[str | None] = (),
+    ) -> None:
         self._table = table
+        self._hosts = tuple(host.encode() if host is not None else None for host in dict.fromkeys((None, *hosts)))
         self._refresh = refresh
         self._stats = stats
 
@@ -39,6 +46,19 @@ class Writes:
             if live is not None:
                 followed = self._refresh(live.name, resource, scope["method"] == "DELETE")
                 self._stats.routes[live.name].refreshes["asked" if followed else "unfollowed"] += 1
+
+    def announced(self, path: bytes) -> int | None:
+        """A webhook says that the resource has changed, under whatever host clients follow it: how many channels do.
+
+        It may be gone as well. None where no live route is.
+        """
+        found = {live.name for host in self._hosts if (live := self._live_at(path, host)) is not None}
+        followed = 0
+        for name in found:
+            here = self._refresh(name, path, True)
+            self._stats.routes[name].refreshes["asked" if here else "unfollowed"] += 1
+            followed += here
+        return followed if found else None
 
     def _live_at(self, path: bytes, host: bytes | None) -> Route | None:
         try:

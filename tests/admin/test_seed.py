@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway.admin.seed import FAILURES, REASONS, seed
 from gateway.core.codes import TOO_SLOW
-from gateway.core.settings import Gateway
+from gateway.core.route import parse_template
+from gateway.core.settings import Gateway, Route, WebhookSettings
 from gateway.core.stats import TLS_FAILURES, Stats
 from gateway.errors import UpstreamTimeout
 
@@ -29,6 +32,16 @@ def test_counts_that_are_there_already_stay(settings: Gateway) -> None:
     stats.routes["/api/shirts"].polls["changed"] += 3
     seed(stats, settings, ())
     assert stats.routes["/api/shirts"].polls["changed"] == 3
+
+
+def test_webhooks_have_their_results_and_nothing_of_streams(settings: Gateway) -> None:
+    hook = Route(name="hook", path=parse_template("/hook"), webhook=WebhookSettings(verify=None))
+    stats = Stats()
+    seed(stats, replace(settings, routes=(hook,)), ("websocket",))
+    route = stats.routes["hook"]
+    assert {"accepted", "bad_signature", "stale", "duplicate"} <= set(route.webhook.deliveries)
+    assert dict(route.webhook.faults) == dict.fromkeys(("when", "channel", "type", "data", "refresh"), 0)
+    assert (dict(route.requests), dict(route.streams)) == ({("POST", 200): 0}, {})
 
 
 def test_the_reasons_are_those_of_the_codes_and_errors() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from gateway.commands.explain import explained
 from gateway.commands.rehearsal import ask, source_of
 from gateway.core.identity import Identity
+from gateway.core.route import parse_template
+from gateway.core.settings import Route, SessionSettings, WebhookSettings
 from gateway.plugin import Publisher, Request, Share, Target
 from gateway.testing.clock import ManualClock
 from tests.commands.played import settings
@@ -132,3 +135,13 @@ routes:
     assert said["/tenant"]["shared by"] == "all clients of this URL with the same claim tenant"
     assert said["/all"]["shared by"] == "everyone"
     assert [url for url in said if "always" in said[url]] == ["/all"]
+
+
+def test_what_the_gateway_answers_itself(tmp_path: Path) -> None:
+    config = settings(tmp_path)
+    hook = Route(name="/hook", path=parse_template("/hook"), webhook=WebhookSettings(verify=None))
+    for route, who in ((hook, "takes webhooks"), (replace(hook, webhook=None, session=SessionSettings()), "sessions")):
+        mine = replace(config, routes=(route,))
+        said = dict(explained(mine, ask(mine, "/hook", ()), None))
+        assert who in said["answered by"]
+        assert "upstream" not in said

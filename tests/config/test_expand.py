@@ -54,7 +54,7 @@ def test_expands(text: str, value: str) -> None:
         ("${UNSET}", "the environment variable UNSET is not set"),
         ("${NAME", "without its }"),
         ("${}", "expected ${NAME}"),
-        ("${body.type}", "expected ${NAME}"),
+        ("${bodies.type}", "expected ${NAME}"),
         ("${1A}", "expected ${NAME}"),
         ("${NAME-x}", "expected ${NAME}"),
         ("${file:}", "cannot read"),

@@ -8,7 +8,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from gateway.config import model
-from gateway.config.model import ConfigKeys, Listener, Section
+from gateway.config.model import ConfigKeys, Listener
+from gateway.config.section import Section
 from gateway.core import settings
 
 

@@ -32,6 +32,7 @@ class Told:
         self.stats = Stats()
         self.table = RouteTable(routes)
         self._followed = followed
+        self.announced = Writes(self.table, self._refresh, self.stats, [one.host for one in routes]).announced
         self._writes = Writes(self.table, self._refresh, self.stats)
 
     def _refresh(self, name: str, path: bytes, gone: bool) -> int:
@@ -101,3 +102,27 @@ def test_it_is_counted_by_what_was_read(followed: int, result: str) -> None:
     told.write(b"/api/shirts")
     assert told.stats.routes["/api/shirts"].refreshes == {result: 1}
     assert not told.stats.routes["/**"].refreshes
+
+
+def test_what_a_webhook_announces_is_looked_at_under_every_host() -> None:
+    told = Told(
+        route("/api/a", live=True, name="one", host="one.example"),
+        route("/api/a", live=True, name="two", host="two.example"),
+        route("/api/a", live=True, name="rest"),
+        route("/api/b"),
+        route("/api/{id}", live=True),
+    )
+    assert told.announced(b"/api/a") == 3
+    assert sorted(told.asked) == [("one", b"/api/a"), ("rest", b"/api/a"), ("two", b"/api/a")]
+    assert told.gone == [True] * 3
+    told.asked.clear()
+    assert told.announced(b"/api/7") == 1
+    assert told.asked == [("/api/{id}", b"/api/7")]
+    assert told.stats.routes["/api/{id}"].refreshes == {"asked": 1}
+
+
+def test_what_no_live_route_is_at_cannot_be_announced() -> None:
+    told = Told(route("/api/b"), route("/api/{id}", live=True), followed=0)
+    assert [told.announced(path) for path in (b"/api/b", b"/api/%2E%2E", b"/other", b"/api/7/x")] == [None] * 4
+    assert told.announced(b"/api/7") == 0
+    assert told.stats.routes["/api/{id}"].refreshes == {"unfollowed": 1}

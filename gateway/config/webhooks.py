@@ -1,0 +1,122 @@
+"""Webhook routes: how senders are known, what deliveries bring about, and that it reaches somebody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from gateway.config.plugins import used
+from gateway.config.routes import routes
+from gateway.config.tree import Finding, Path, Tree, Value, listing, mapping
+from gateway.config.webhook_keys import VerifyKeys, WebhookKeys
+from gateway.config.writes import meets
+from gateway.core import settings
+from gateway.core.delivery import path_shape
+from gateway.core.route import Template, parse_template
+
+# What other keys of a route mean nothing on one of these, and why.
+_FOREIGN = {
+    "upstream": "a webhook has no upstream: the gateway answers it",
+    "live": "a webhook is not live: put live on the route of what it is about",
+    "session": "a webhook has no session: put it on a route of its own",
+    "methods": "a webhook is delivered with POST, and nothing else",
+    "auth": "the senders of a webhook are known by verify: remove auth",
+    "access": "the senders of a webhook are known by verify: remove access",
+    "origins": "pages don't send webhooks: remove origins",
+    "refresh_on_write": "what a webhook refreshes stands in webhook.refresh",
+}
+
+
+def webhook_of(keys: WebhookKeys) -> settings.WebhookSettings:
+    """As the snapshot has it."""
+    return settings.WebhookSettings(
+        verify=used(keys.verify, VerifyKeys) if isinstance(keys.verify, VerifyKeys) else None,
+        when=keys.when,
+        publish=tuple(settings.Publication(**dict(one)) for one in keys.publish),
+        refresh=tuple(keys.refresh or ()),
+        dedupe=settings.Dedupe(**dict(keys.dedupe)) if keys.dedupe is not None else None,
+        max_body=keys.max_body,
+        timeout=keys.timeout,
+    )
+
+
+def webhooks(tree: Tree) -> Iterator[tuple[Path, Mapping[str, Value]]]:
+    for path, route in routes(tree):
+        if isinstance(route.get("webhook"), dict):
+            yield (*path, "webhook"), mapping(route["webhook"])
+
+
+def verifying(tree: Tree) -> Iterator[tuple[Path, Value]]:
+    """Where a signature scheme is to be named."""
+    for path, webhook in webhooks(tree):
+        if isinstance(webhook.get("verify"), dict):
+            yield (*path, "verify"), webhook["verify"]
+
+
+def webhooks_are_known(tree: Tree) -> Iterator[Finding]:
+    for path, webhook in webhooks(tree):
+        verify = webhook.get("verify", "")
+        if isinstance(verify, str) and verify != "none":
+            yield (
+                (*path, "verify"),
+                "name the scheme that its senders sign with, as in {github: {secret: ...}}, or none to believe anybody",
+            )
+
+
+def webhooks_stand_alone(tree: Tree) -> Iterator[Finding]:
+    for path, route in routes(tree):
+        if "webhook" in route:
+            for key in route.keys() & _FOREIGN.keys():
+                yield (*path, key), _FOREIGN[key]
+
+
+def webhooks_do_something(tree: Tree) -> Iterator[Finding]:
+    for path, webhook in webhooks(tree):
+        if not webhook.get("publish") and not webhook.get("refresh"):
+            yield path, "nothing comes of its deliveries: say what to publish or to refresh"
+
+
+def hints_reach_live_routes(tree: Tree) -> Iterator[Finding]:
+    """Some live route fits each URL that is to be looked at."""
+    live = [template for _, route in routes(tree) if "live" in route and (template := _template(route.get("path")))]
+    for path, webhook in webhooks(tree):
+        for index, text in enumerate(listing(webhook.get("refresh"))):
+            shape = _shape(text)
+            if shape is not None and not any(meets(shape, one) for one in live):
+                yield (
+                    (*path, "refresh", index),
+                    "no live route answers this path: nobody could follow what changes there",
+                )
+
+
+def messages_reach_sessions(tree: Tree) -> Iterator[Finding]:
+    """Some session's patterns may fit the channel: what is the same in all its names is not against it."""
+    sessions = (mapping(route.get("session")) for _, route in routes(tree))
+    patterns = [text for one in sessions for text in listing(one.get("subscribe")) if isinstance(text, str)]
+    starts = [_fixed(text.removesuffix("*")) for text in patterns if not text.startswith("/")]
+    for path, webhook in webhooks(tree):
+        for index, one in enumerate(listing(webhook.get("publish"))):
+            channel = mapping(one).get("channel")
+            if not isinstance(channel, str):
+                continue
+            mine = _fixed(channel)
+            if not any(mine.startswith(start) or start.startswith(mine) for start in starts):
+                yield (*path, "publish", index, "channel"), "no session route lets anybody follow this channel"
+
+
+def _fixed(text: str) -> str:
+    """What stands before the first place."""
+    return text.partition("${")[0]
+
+
+def _template(text: Value) -> Template | None:
+    try:
+        return parse_template(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def _shape(text: Value) -> Template | None:
+    try:
+        return path_shape(text) if isinstance(text, str) else None
+    except ValueError:
+        return None

@@ -1,0 +1,265 @@
+"""Webhooks as ASGI: a sender's delivery, from its first byte to the messages and looks that come of it.
+
+    read (bounded) ─► verify the raw bytes ─► parse ─► handshake? ─► known already? ─► publish, look ─► 200
+
+A delivery is answered once all is done, which takes no longer than to hand it on: what is followed is told in the same
+turn of the loop, and looks at backends only begin. What the route could not make out of a delivery is counted and
+logged, and answered as done: sending it again would change nothing. Nothing is ever answered with a redirect or 410,
+which make senders give up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+
+from gateway.core.asgi import Headers, Receive, Scope, Send
+from gateway.core.crowd import address_of
+from gateway.core.delivery import Mapper, Meaning, Values, id_text, values_of
+from gateway.core.event import Json
+from gateway.core.http import header
+from gateway.core.problem import problem
+from gateway.core.rate import Rate
+from gateway.core.recent import Recent
+from gateway.core.settings import Route, WebhookSettings
+from gateway.core.stats import RouteStats, Stats
+from gateway.core.template import Template
+from gateway.errors import ClientError
+from gateway.live.app import Parts
+from gateway.live.bodies import Bodies, Gone, too_large
+from gateway.live.messages import Messages
+from gateway.plugin import Delivery, Handshaking, Signature
+
+_log = logging.getLogger("tidegate.webhook")
+
+# Ids that are remembered, for each route: at one delivery a second, those of three hours. Some 2 MB.
+IDS = 10_000
+# Addresses whose rate is known; they are forgotten after a second.
+ADDRESSES = 10_000
+# Larger bodies are verified and parsed beside the loop: this takes about a millisecond.
+LARGE = 256 * 1024
+
+_JSON = (b"content-type", b"application/json")
+
+
+@dataclass(slots=True)
+class _Receiver:
+    """One route that takes deliveries. `seen` are hashes of the ids of those that are done, `busy` of the others."""
+
+    name: str
+    settings: WebhookSettings
+    signature: Signature | None
+    mapper: Mapper
+    id: Template | None
+    stats: RouteStats
+    seen: Recent[bytes, bool]
+    busy: set[bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What deliveries may do.
+
+    `look` has the followed channels at a path looked at, and says how many there are; None where no live route is.
+    """
+
+    messages: Messages
+    look: Callable[[bytes], int | None]
+    decode: Callable[[bytes], Json]
+
+
+class Webhooks:
+    """Serves the webhook routes; `signatures` are those of the routes that verify, by the route's name."""
+
+    def __init__(
+        self, parts: Parts, routes: Iterable[Route], signatures: Mapping[str, Signature], reach: Reach
+    ) -> None:
+        self._parts = parts
+        self._reach = reach
+        self._bodies = Bodies()
+        rate = float(parts.limits.messages_per_second)
+        self._rate = Rate(rate, rate)
+        self._rates: Recent[str, tuple[float, float]] = Recent(ADDRESSES)
+        self._receivers = {
+            route.name: _receiver(route.name, route.webhook, signatures.get(route.name), parts.stats)
+            for route in routes
+            if route.webhook is not None
+        }
+
+    def __repr__(self) -> str:
+        return f"<Webhooks routes={len(self._receivers)} {self._bodies!r}>"
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
+        """One request to a webhook route, from its first byte to its last."""
+        if scope["type"] == "websocket":
+            error = ClientError(404, "not_live", "this URL takes webhooks, it cannot be opened as a WebSocket")
+            await self._parts.refuse(scope, send, error)
+            return
+        receiver = self._receivers[route.name]
+        began = self._parts.clock.monotonic()
+        receiver.stats.in_flight += 1
+        try:
+            result, answer = await self._taken(scope, receive, receiver)
+            await self._answer(scope, send, receiver, began, (200, *_as_json(answer)))
+        except ClientError as error:
+            result = error.code
+            self._parts.stats.refused[result] += 1
+            whole = problem(error.status, error.code, error.detail, error.headers)
+            await self._answer(scope, send, receiver, began, (error.status, *whole))
+        except Gone:
+            result = "gone"
+        finally:
+            receiver.stats.in_flight -= 1
+        receiver.stats.webhook.deliveries[result] += 1
+        _log.debug("webhook %s: %s", receiver.name, result)
+
+    async def _taken(self, scope: Scope, receive: Receive, receiver: _Receiver) -> tuple[str, Json]:
+        """What has become of a delivery, in a word, and what to answer."""
+        address = address_of(scope)
+        self._check_rate(address)
+        settings = receiver.settings
+        _check_head(scope, settings)
+        body = await self._bodies.collect(receive, address, most=settings.max_body, timeout=settings.timeout)
+        delivery = Delivery(method=scope["method"], target=_target(scope), headers=tuple(scope["headers"]), body=body)
+        if len(body) > LARGE:
+            secret, document = await asyncio.to_thread(self._read, receiver, delivery)
+        else:
+            secret, document = self._read(receiver, delivery)
+        if secret is not None:
+            receiver.stats.webhook.secrets[str(secret + 1)] += 1
+        signature = receiver.signature
+        answer = signature.handshake(document) if isinstance(signature, Handshaking) else None
+        if answer is not None:
+            return "handshake", answer
+        result = await self._once(receiver, values_of(document, delivery.headers))
+        return result, {"result": result}
+
+    def _check_rate(self, address: str) -> None:
+        if not address:
+            return  # nobody can tell who sends through a Unix socket
+        now = self._parts.clock.monotonic()
+        left, at = self._rates.get(address, now) or (self._rate.burst, now)
+        left = self._rate.refilled(left, now - at) - 1
+        self._rates.put(address, (max(left, -1.0), now), now + 1)
+        if left < 0:
+            error = ClientError(429, "rate", "too many deliveries in a second from your address; try again later")
+            raise error.with_headers((b"retry-after", b"1"))
+
+    def _read(self, receiver: _Receiver, delivery: Delivery) -> tuple[int | None, Json]:
+        """Which secret a delivery is made with, and what it holds; raises ClientError."""
+        secret = None
+        if receiver.signature is not None:
+            try:
+                secret = receiver.signature.verify(delivery)
+            except ClientError as error:
+                if error.status == 401 and not error.headers:
+                    error.with_headers((b"www-authenticate", b"Webhook"))
+                raise
+            except Exception:
+                _log.exception("the signature scheme of route %s failed; the delivery is refused", receiver.name)
+                raise ClientError(500, "internal", "internal error") from None
+        try:
+            document = self._reach.decode(delivery.body)
+        except ValueError:
+            raise ClientError(400, "bad_json", "the body is not JSON") from None
+        return secret, document
+
+    async def _once(self, receiver: _Receiver, values: Values) -> str:
+        """Do what a delivery means, unless that is done: then it is answered as the first was."""
+        dedupe, id_ = receiver.settings.dedupe, receiver.id(values) if receiver.id is not None else None
+        if dedupe is None or id_ is None:  # those without an id are never taken for one another
+            return await self._done(receiver, values)
+        key = sha256(id_.encode("utf-8", "surrogatepass")).digest()
+        now = self._parts.clock.monotonic()
+        if receiver.seen.get(key, now):
+            return "duplicate"
+        if key in receiver.busy:
+            error = ClientError(503, "busy", "this delivery is being worked on; try again later")
+            raise error.with_headers((b"retry-after", b"1"))
+        receiver.busy.add(key)
+        try:
+            result = await self._done(receiver, values)
+            receiver.seen.put(key, True, now + dedupe.ttl)  # not what failed: that may be sent again
+        finally:
+            receiver.busy.discard(key)
+        return result
+
+    async def _done(self, receiver: _Receiver, values: Values) -> str:
+        meaning = receiver.mapper.meaning(values)
+        for path in meaning.paths:
+            if self._reach.look(path) is None:
+                meaning.faults.append(("refresh", "no live route is at the path that came of it"))
+        for channel, data in meaning.messages:
+            try:
+                await self._reach.messages.publish(channel, data)
+            except ClientError as error:
+                # the gateway is full, which is not the sender's fault
+                again = ClientError(503, error.code, "there is no room for what this would publish; try again later")
+                raise again.with_headers((b"retry-after", b"30")) from None
+        _tell_faults(receiver, meaning)
+        return "accepted" if meaning.wanted else "ignored"
+
+    async def _answer(
+        self, scope: Scope, send: Send, receiver: _Receiver, began: float, whole: tuple[int, Headers, bytes]
+    ) -> None:
+        status, headers, body = whole
+        seconds = self._parts.clock.monotonic() - began
+        receiver.stats.requests[scope["method"], status] += 1
+        receiver.stats.seconds.observe(seconds)
+        sent = b"" if scope["method"] == "HEAD" else body
+        self._parts.access.request(scope, receiver.name, status, len(sent), seconds)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": sent})
+
+
+def _receiver(name: str, settings: WebhookSettings, signature: Signature | None, stats: Stats) -> _Receiver:
+    return _Receiver(
+        name=name,
+        settings=settings,
+        signature=signature,
+        mapper=Mapper(settings),
+        id=id_text(settings.dedupe.id) if settings.dedupe is not None else None,
+        stats=stats.routes[name],
+        seen=Recent(IDS),
+        busy=set(),
+    )
+
+
+def _check_head(scope: Scope, settings: WebhookSettings) -> None:
+    """What can be told before the body is read."""
+    if scope["method"] != "POST":
+        error = ClientError(405, "method_not_allowed", "webhooks are sent with POST")
+        raise error.with_headers((b"allow", b"POST"))
+    headers = scope["headers"]
+    kind = (header(headers, b"content-type") or b"application/json").partition(b";")[0].strip().lower()
+    if kind != b"application/json" and not kind.endswith(b"+json"):
+        raise ClientError(415, "bad_type", "deliveries here are JSON: have the sender use application/json")
+    if (header(headers, b"content-encoding") or b"identity").strip().lower() != b"identity":
+        raise ClientError(415, "bad_type", "deliveries here are not compressed")
+    length = header(headers, b"content-length") or b"0"
+    if length.isdigit() and int(length) > settings.max_body:
+        raise too_large(settings.max_body)
+
+
+def _target(scope: Scope) -> bytes:
+    query: bytes = scope["query_string"]
+    path: bytes = scope["raw_path"]
+    return path + b"?" + query if query else path
+
+
+def _as_json(value: Json) -> tuple[Headers, bytes]:
+    body = json.dumps(value).encode()
+    return [_JSON, (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")], body
+
+
+def _tell_faults(receiver: _Receiver, meaning: Meaning) -> None:
+    """Count them; the first of a kind is logged for all to see, in the route's own words alone."""
+    for fault, text in meaning.faults:
+        counted = receiver.stats.webhook.faults
+        level = logging.DEBUG if counted[fault] else logging.WARNING
+        counted[fault] += 1
+        _log.log(level, "webhook %s: nothing fit for %s in a delivery: %s", receiver.name, fault, text)
