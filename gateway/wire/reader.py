@@ -121,7 +121,7 @@ class RequestReader:
             except HttpParserUpgrade:
                 self._upgraded = True
             except HttpParserError as error:
-                raise _translated(error, self._start.lstrip(_LINE_BREAKS) or data[at:end]) from None
+                raise _translated(error, self._start.lstrip(_LINE_BREAKS) or data) from None
             if self._bytes > self._max_bytes or len(self._fields) > self._max_count:
                 raise self._too_large(data)
             if self._headed and self._head is None:

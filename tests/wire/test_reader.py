@@ -296,6 +296,20 @@ def test_requests_that_are_refused(data: bytes, error: tuple[int, str], way: Way
     assert refused(data, way) == error
 
 
+@pytest.mark.parametrize("begin", [b"", b"\r\n", b"\r\n\r\n", b"\n"])
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [(b"B.B", (501, "method")), (b"BREW", (501, "method")), (b"get", (400, "malformed")), (b".B", (400, "malformed"))],
+)
+def test_one_answer_however_a_bad_method_is_cut(method: bytes, error: tuple[int, str], begin: bytes) -> None:
+    data = begin + method + b" / HTTP/1.1\r\nHost: x\r\n\r\n"
+    for second in range(12):
+        for first in range(second):
+            cut = [data[:first], data[first:second], data[second:]]
+            assert refused(data, lambda _, cut=cut: cut) == error, cut  # type: ignore[misc]
+    assert refused(data, bytewise) == error
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_how_large_a_head_may_be(way: Way) -> None:
     def padded(size: int) -> bytes:
