@@ -2,13 +2,14 @@
 
 A late frame for a stream that has ended harms nobody, a response that breaks off resets its stream, frames that are too
 long are not collected, and a client that takes nothing of a response holds neither memory nor an upstream for long.
+A connection that is to end says so, and ends when what was asked until then is answered (RFC 9113 section 6.8).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from h2.errors import ErrorCodes
@@ -21,6 +22,7 @@ from hypercorn.events import Event as TransportEvent
 from hypercorn.protocol.events import EndBody, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h2 import BUFFER_HIGH_WATER, BUFFER_LOW_WATER, BufferCompleteError, H2Protocol, StreamBuffer
+from hyperframe.frame import GoAwayFrame
 from priority.priority import DuplicateStreamError, MissingStreamError
 
 from gateway.core.asgi import Headers
@@ -31,6 +33,11 @@ from gateway.wire.http2_frames import Frames
 from gateway.wire.stream_transport import StreamTransport
 
 _FRAME_HEAD = 9
+# Seconds between the last word and the end: a request that crosses with it is refused, so that its client knows that it
+# may be sent again. It would not after a reset, which is what comes of an end with something unread.
+LINGER = 1.0
+# And between the last answer and the last word: httpx has read what came with it only when it has been scheduled.
+QUIET = 0.1
 
 
 class Settled(Config):
@@ -88,7 +95,7 @@ class Http2Protocol(H2Protocol):
     take: Take
     config: Settled
     allowance: Allowance  # of the client, who may have other connections
-    refused: Callable[[str, str], None]  # is told of the whole connection's end: a metric's label, and why
+    refused: Callable[[str, str], None]  # is told of what is refused: a metric's label, and why
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -99,15 +106,19 @@ class Http2Protocol(H2Protocol):
         if self.config.websockets:
             settings[SettingCodes.ENABLE_CONNECT_PROTOCOL] = 1
         self.connection.local_settings = Settings(client=False, initial_values=settings)
-        bound(self.connection, self.config.h2_max_header_list_size)
+        self._heads = bound(self.connection, self.config.h2_max_header_list_size)
         self._loop = asyncio.get_running_loop()
         self._frames = Frames()
         self._over = False
         self._handling = False
+        self._last = 0  # the last stream whose request was taken
+        self._retiring = self._told = False
+        self._ending: asyncio.TimerHandle | None = None
 
     async def handle(self, event: TransportEvent) -> None:
         if not isinstance(event, RawData):
             await super().handle(event)
+            await self._forget()
             return
         if self._over or not await self._afford(self._frames.points(event.data)):
             return
@@ -119,6 +130,13 @@ class Http2Protocol(H2Protocol):
         finally:
             self._handling = False
 
+    async def _forget(self) -> None:
+        """The connection is over: nothing waits until something of it has gone out."""
+        if self._ending is not None:
+            self._ending.cancel()
+        for buffer in list(self.stream_buffers.values()):
+            await buffer.close()
+
     async def _read(self, data: bytes) -> None:
         try:
             events = self.connection.receive_data(data)
@@ -129,6 +147,8 @@ class Http2Protocol(H2Protocol):
             await self._end("http2_flood" if flood else "http2_protocol", str(error))
             return
         await self._handle_events(wanted(events))
+        if self._heads.leaving:
+            self.retire()
         # h2 refuses a frame that is too long only when it has all of it, and that may be 16 MB.
         if len(self.connection.incoming_buffer._data) > self.config.h2_max_inbound_frame_size + _FRAME_HEAD:
             await self._end("http2_protocol", "a frame that is too long")
@@ -148,6 +168,45 @@ class Http2Protocol(H2Protocol):
         await self._flush()
         await self.send(Closed())
 
+    def retire(self) -> None:
+        """Take no more requests, and end with the last that was taken.
+
+        The client is told so when that is over, or when it asks for more: h2's own clients (httpx) give up whatever is
+        under way as soon as they hear of it.
+        """
+        if not self._retiring:
+            self._retiring = True
+            self._part()
+
+    def _part(self) -> None:
+        over = self._retiring and not (self.streams or self.stream_buffers or self.closed)
+        if over and self._ending is None:
+            self._ending = self._loop.call_later(QUIET, self._spawn, self._leave)
+
+    async def _leave(self) -> None:
+        self._ending = self._loop.call_later(LINGER, self._spawn, self.send, Closed())
+        await self._say_goodbye()
+
+    def _spawn(self, do: Callable[..., Awaitable[None]], *args: object) -> None:
+        if not self.closed:
+            self.task_group.spawn(do, *args)
+
+    async def _turn_away(self, stream: int) -> None:
+        """A request comes too late, and may be sent elsewhere: a retry cannot do anything twice."""
+        if await self._afford(1):
+            self.refused("going_away", "a request when the connection takes no more")
+            await self._say_goodbye()
+            self.connection.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
+
+    async def _say_goodbye(self) -> None:
+        """Tell the client, once, which requests were taken."""
+        if not self._told:
+            self._told = True
+            # Not h2's own, after which it would send nothing more.
+            goaway = GoAwayFrame(stream_id=0, last_stream_id=self._last, error_code=ErrorCodes.NO_ERROR)
+            await self._flush()
+            await self.send(RawData(data=goaway.serialize()))
+
     async def stream_send(self, event: StreamEvent) -> None:
         if isinstance(event, StreamClosed):
             buffer = self.stream_buffers.get(event.stream_id)
@@ -156,18 +215,23 @@ class Http2Protocol(H2Protocol):
                     self.connection.reset_stream(event.stream_id, ErrorCodes.INTERNAL_ERROR)
                 await self._flush()
         await super().stream_send(event)
-        if isinstance(event, EndBody) and event.stream_id in self.streams:  # all of it went out, and nobody reset it
+        if isinstance(event, StreamClosed):
+            self._part()
+        elif isinstance(event, EndBody) and event.stream_id in self.streams:  # all of it went out, and nobody reset it
             self.allowance.earn(ANSWERED)
 
     async def _handle_events(self, events: list[Event]) -> None:
         for event in events:
+            if self._over:
+                return
             if isinstance(event, DataReceived):
                 await self._receive(event)
+            elif isinstance(event, RequestReceived) and self._retiring:
+                await self._turn_away(event.stream_id)
             elif isinstance(event, RequestReceived) and not _acceptable(event, self.config.websockets):
-                if not await self._afford(RESET):
-                    return
-                self.refused("http2_request", "a path or a method that HTTP/2 does not have")
-                self.connection.reset_stream(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
+                if await self._afford(RESET):
+                    self.refused("http2_request", "a path or a method that HTTP/2 does not have")
+                    self.connection.reset_stream(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
             else:
                 await super()._handle_events([event])
         await self._flush()
@@ -182,6 +246,7 @@ class Http2Protocol(H2Protocol):
             self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
 
     async def _create_stream(self, request: RequestReceived) -> None:
+        self._last = request.stream_id
         fields = [(bytes(name), bytes(value)) for name, value in request.headers]
         if (b":method", b"CONNECT") not in fields:
             await super()._create_stream(request)
@@ -210,6 +275,7 @@ class Http2Protocol(H2Protocol):
                 lane.transport.sent()
             else:
                 lane.transport.finished()
+        self._part()
 
     def visit(self, patience: int) -> int:
         """Time goes by: give up responses that the client takes nothing of for so many visits; how many there were."""
@@ -274,8 +340,7 @@ class Http2Protocol(H2Protocol):
         return 0 if buffer is None else len(buffer.buffer)
 
     def gone(self, stream: int) -> None:
-        if not self.closed:
-            self.task_group.spawn(self.stream_send, StreamClosed(stream_id=stream))
+        self._spawn(self.stream_send, StreamClosed(stream_id=stream))
 
     def _ready(self, stream: int) -> None:
         with contextlib.suppress(MissingStreamError):
@@ -283,8 +348,7 @@ class Http2Protocol(H2Protocol):
         self.has_data._event.set()  # type: ignore[attr-defined]  # Hypercorn's own `set` must be awaited
 
     def _flush_soon(self) -> None:
-        if not self.closed:
-            self.task_group.spawn(self._flush)
+        self._spawn(self._flush)
 
 
 def _acceptable(request: RequestReceived, websockets: bool) -> bool:

@@ -6,11 +6,12 @@ What asks for nothing is counted before h2 reads it, in `http2_frames`.
 from __future__ import annotations
 
 from h2.connection import H2Connection
+from h2.errors import ErrorCodes
 from h2.events import Event, RequestReceived, StreamReset
 from h2.exceptions import DenialOfServiceError
 from h2.frame_buffer import FrameBuffer
 from h2.utilities import SizeLimitDict
-from hyperframe.frame import ContinuationFrame, Frame, HeadersFrame
+from hyperframe.frame import ContinuationFrame, Frame, GoAwayFrame, HeadersFrame
 
 # Bytes that are read in one go: what they hold may take the event loop for some 10 ms.
 PIECE = 8 * 1024
@@ -28,21 +29,31 @@ def wanted(events: list[Event]) -> list[Event]:
 
 
 class Heads(FrameBuffer):
-    """h2's buffer, which counts a head's frames; this counts their bytes, too, before anything is decompressed."""
+    """h2's buffer, which counts a head's frames; this counts their bytes, too, before anything is decompressed.
+
+    `leaving` says that the client will ask for nothing more (GOAWAY without an error). h2 is not told of that: it would
+    send nothing more either, and what was asked before is to be answered (RFC 9113 section 6.8).
+    """
 
     def __init__(self, limit: int) -> None:
         super().__init__(server=True)
         self._limit = limit
+        self.leaving = False
 
     def _update_header_buffer(self, f: Frame | None) -> Frame | None:
         if isinstance(f, HeadersFrame | ContinuationFrame):
             held = sum(len(frame.data) for frame in self._headers_buffer)
             if held + len(f.data) > self._limit:
                 raise DenialOfServiceError(f"a head over {self._limit} bytes")
-        return super()._update_header_buffer(f)
+        found = super()._update_header_buffer(f)
+        if isinstance(found, GoAwayFrame) and found.error_code == ErrorCodes.NO_ERROR:
+            self.leaving = True
+            return None
+        return found
 
 
-def bound(connection: H2Connection, limit: int) -> None:
+def bound(connection: H2Connection, limit: int) -> Heads:
     """Bound what a connection that has read nothing yet will keep: of heads, and of streams that there were once."""
-    connection.incoming_buffer = Heads(limit)
+    heads = connection.incoming_buffer = Heads(limit)
     connection._closed_streams = SizeLimitDict(size_limit=CLOSED)
+    return heads

@@ -13,11 +13,11 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113 section 3.4
 CALM = bytes(3) + b"\4\0" + bytes(4) + b"\0\0\x08\7\0" + bytes(4) + bytes(4) + b"\0\0\0\x0b"
 
 _HEAD = 9
-_DATA, _HEADERS, _RESET, _GOAWAY = 0, 1, 3, 7
+_DATA, _HEADERS, _RESET = 0, 1, 3
 _END_STREAM, _PADDED = 1, 8
 # By type. Not counted are bodies, whose empty frames are looked for, and requests, whose resets are.
 _POINTS = [1] * 256
-_POINTS[_DATA] = _POINTS[_HEADERS] = _POINTS[_GOAWAY] = 0
+_POINTS[_DATA] = _POINTS[_HEADERS] = 0
 _POINTS[_RESET] = RESET
 
 

@@ -19,8 +19,8 @@ from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
-from hypercorn.events import Closed, Updated
 from hypercorn.events import Event as TransportEvent
+from hypercorn.events import Updated
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import LifespanFailureError, LifespanTimeoutError
 
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from gateway.wire.sweep import Member
 
 _READ = 64 * 1024
-_KEEP_ALIVE = 75
 _STREAMS = 100  # RFC 9113 section 6.5.2 recommends no less
 
 
@@ -49,7 +48,7 @@ def settle(limits: Limits, listen: Listen) -> Config:
     """The configuration for an address."""
     config = Settled()
     config.errorlog = log
-    config.keep_alive_timeout = _KEEP_ALIVE
+    config.keep_alive_timeout = limits.idle_time
     config.h2_max_header_list_size = limits.header_bytes
     config.h2_max_concurrent_streams = _STREAMS
     # Hypercorn's 1000 end a connection in the middle of what it carries; what h2 keeps of old streams is bounded.
@@ -108,13 +107,10 @@ class Life:
 
 
 class Http2:
-    """Connections of HTTP/2 of one server; `end` tells them that it stops."""
+    """Connections of HTTP/2 of one server."""
 
     def __init__(self) -> None:
         self._context = WorkerContext(None)
-
-    async def end(self) -> None:
-        await self._context.terminated.set()
 
     def take(self, config: Config, listener: Listener, transport: asyncio.Transport, data: bytes, ends: Ends) -> None:
         """Take over a transport from which `data` has been read already."""
@@ -135,7 +131,10 @@ class Http2:
 
 
 class _Http2Connection(asyncio.StreamReaderProtocol):
-    """An HTTP/2 connection among the others. Idling is Hypercorn's concern; a client that stops reading is ours."""
+    """An HTTP/2 connection among the others. Idling is Hypercorn's concern; to stop reading, and to grow old, is ours.
+
+    `protocol` is there when the connection has begun.
+    """
 
     def __init__(
         self, listener: Listener, transport: asyncio.Transport, reader: asyncio.StreamReader, ends: Ends
@@ -148,7 +147,7 @@ class _Http2Connection(asyncio.StreamReaderProtocol):
         self._wire = transport
         self._reader = reader
         self._waiting = 0
-        self._age = 0
+        self._age = self._life = 0
         self.slot: set[Member] = listener.sweep.exchanges.place()
         self.slot.add(self)
 
@@ -160,6 +159,11 @@ class _Http2Connection(asyncio.StreamReaderProtocol):
         finally:
             self.hang_up()
             self._listener.done()
+
+    def began(self, protocol: Http2Protocol) -> None:
+        self.protocol = protocol
+        if self._listener.closing:
+            protocol.retire()
 
     def hang_up(self) -> None:
         """Close, once, without waiting for it: over TLS that is up to the client."""
@@ -186,6 +190,9 @@ class _Http2Connection(asyncio.StreamReaderProtocol):
         if self.protocol is not None and (late := self.protocol.visit(listener.patience.stall)):
             listener.stats.refused["stalled"] += late
             log.debug("gave up %d responses that the client takes nothing of", late)
+        self._life += 1
+        if self._life > listener.patience.life:
+            self._grow_old(self._life - listener.patience.life)
         waiting = self._wire.get_write_buffer_size()
         due = waiting == self._waiting and (waiting > 0 or self.closing)
         self._age = self._age + 1 if due else 0
@@ -193,8 +200,14 @@ class _Http2Connection(asyncio.StreamReaderProtocol):
         if self._age > (STALL_VISITS if waiting else LINGER_VISITS):
             self.abort()
 
+    def _grow_old(self, visits: int) -> None:
+        """End in a moment when nothing is under way; if there is none for long, with the requests that are."""
+        if self.protocol is not None and (visits > STALL_VISITS or not self.protocol.streams):
+            self.protocol.retire()
+
     def drain(self) -> None:
-        """Nothing: `Http2.end` tells all connections at once."""
+        if self.protocol is not None:
+            self.protocol.retire()
 
     def abort(self) -> None:
         self.closing = True
@@ -222,9 +235,9 @@ class _Server(TCPServer):
                 protocol.take = self.take
                 protocol.allowance = self.allowance
                 protocol.refused = self.connection.refused
-                self.connection.protocol = protocol
                 self.protocol = protocol  # type: ignore[assignment]  # Hypercorn wraps it to tell versions apart
                 await protocol.initiate()
+                self.connection.began(protocol)
                 await self.idle_task.restart(group, self._idle_timeout)
                 await self._read_data()
                 await self.idle_task.stop()
@@ -242,8 +255,7 @@ class _Server(TCPServer):
         await self.idle_task.stop()
 
     async def _initiate_server_close(self) -> None:
-        await self.protocol.handle(Closed())
-        self.connection.hang_up()
+        self.connection.drain()
 
 
 def _dated(listener: Listener, tls: Extension | None) -> AppWrapper:

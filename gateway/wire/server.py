@@ -215,7 +215,6 @@ class _Server:
     async def drain(self) -> None:
         """Accept no more, and give what was begun its time to end."""
         self._refuse()
-        await self._http2.end()
         for member in self._sweep.members():
             member.drain()
         with contextlib.suppress(TimeoutError):

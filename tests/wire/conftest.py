@@ -13,6 +13,7 @@ from gateway.core.settings import ServerTls
 # What runs on real sockets is tested on both event loops: asyncio's, and the one that the product runs on.
 _ON_BOTH = {
     "test_http2.py",
+    "test_http2_ends.py",
     "test_http2_floods.py",
     "test_pool.py",
     "test_proxied.py",

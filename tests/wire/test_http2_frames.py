@@ -37,7 +37,7 @@ CASES = [
     (frame(DATA, b"", END_STREAM), 0),
     (frame(DATA, b"\2\0\0", END_STREAM | PADDED), 0),
     (frame(HEADERS, b"\x82"), 0),
-    (frame(GOAWAY, bytes(8)), 0),
+    (frame(GOAWAY, bytes(8)), 1),
 ]
 
 
