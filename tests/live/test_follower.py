@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gateway.core.codes import TOO_SLOW
+from gateway.core.codes import EXPIRED, TOO_SLOW
 from gateway.core.http import Request
 from gateway.core.messages import Subscribe
 from gateway.core.session import Lost
@@ -62,3 +62,44 @@ async def test_the_backends_refusal_is_what_is_told(scene: Scene) -> None:
 
 async def test_who_never_joined_leaves_nothing() -> None:
     assert follower([]).stop(Flow(ManualWriter())) == (0, 0)
+
+
+async def test_another_goes_on_in_the_same_channel(scene: Scene) -> None:
+    lost: list[Lost] = []
+    one, two, writer = follower(lost), follower(lost), ManualWriter(high=1000)
+    flow = Flow(writer)
+    join(one, scene)
+    await turn()
+    await scene.state([{"id": 1}])
+    one.start(ENCODING, flow)
+    one.replaced = True
+    join(two, scene)
+    assert two.succeed(one)
+    assert one.stop(flow) == (0, 0), "what was sent is the other's now"
+    await scene.state([{"id": 1}, {"id": 2}])
+    assert writer.take() == b"snapshotcreated"
+    (subscription,) = flow._subscriptions
+    subscription.finish(TOO_SLOW)
+    assert [it.fault.code for it in lost] == ["too_slow"]
+    assert two.stop(flow) == (2, len(b"snapshotcreated"))
+    assert (two.channel.users, two.channel.ends) == (0, set())
+
+
+async def test_where_the_one_before_has_ended_another_begins_at_its_position(scene: Scene) -> None:
+    lost: list[Lost] = []
+    one, two, writer = follower(lost), follower(lost), ManualWriter(high=1000)
+    flow = Flow(writer)
+    join(one, scene)
+    await turn()
+    await scene.state([{"id": 1}])
+    one.start(ENCODING, flow)
+    one.replaced = True
+    one.end(EXPIRED)
+    await scene.state([{"id": 1}, {"id": 2}])
+    assert (writer.take(), lost) == (b"snapshot", [])
+    join(two, scene)
+    assert not two.succeed(one)
+    one.stop(flow)
+    two.start(ENCODING, flow)
+    assert writer.take() == b"created", "it was missed, and nothing else"
+    two.stop(flow)
