@@ -214,7 +214,9 @@ class Conversation:
     async def _publish(self, publish: Publish, data: Json) -> None:
         event: Event
         try:
-            event = Published(publish.id, str(await self._house.messages.publish(publish.channel, data)))
+            event = Published(
+                publish.id, str(await self._house.messages.publish(publish.channel, data, self._caller.owner))
+            )
         except Exception as error:
             event = Failed(publish.id, _fault(error))
         self.take(event)

@@ -19,6 +19,7 @@ from gateway.core.messages import Subscribe
 from gateway.core.session import Followed, Lost, Rules
 from gateway.core.session_request import split_target
 from gateway.core.settings import Route
+from gateway.core.shares import Owner
 from gateway.errors import ClientError
 from gateway.live.channel import Channel
 from gateway.live.channels import Channels, LiveRoute
@@ -72,11 +73,12 @@ class Caller:
     """What is kept of the handshake: the scope of the requests that follow, and the headers that go with them.
 
     `identity` is who the client is, where the session's `route` asks; `handshake` what showed it, if that was a token,
-    which can be renewed.
+    which can be renewed. What it names is on the account of `owner`.
     """
 
     route: Route
     identity: Identity | None
+    owner: Owner
     scope: Scope
     host: bytes | None
     headers: Headers
@@ -181,7 +183,7 @@ class Following:
         since, interval = read_position(subscribe.since), read_interval(subscribe.interval)
         follower = Follower(subscribe, "items", since, self._report, interval)
         messages = self._house.messages
-        follower.join(messages.get(subscribe.channel), messages.release)
+        follower.join(messages.get(subscribe.channel, self._caller.owner), messages.release)
         return follower, None
 
     def _live(self, subscribe: Subscribe) -> tuple[Follower, Entering | None]:

@@ -1,20 +1,35 @@
 """Channels of messages: events without a state, which clients publish and follow by name.
 
 Clients choose the names, so the table is bounded, in channels and in bytes. A channel that nobody follows is kept
-for those who come back, as long as its log would keep a message; when there are too many, the pattern that most of them
-fit makes room, with those unused longest, and what finds no room is refused: who floods one pattern harms no other.
+for those who come back, as long as its log would keep a message. When there are too many, whose they are decides which
+makes room (`gateway.core.shares`), and what finds no room is refused: who invents names harms nobody else.
 """
 
 from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
 
 from gateway.core.channel_names import message_pattern
 from gateway.core.event import Json, message
 from gateway.core.position import Position
 from gateway.core.settings import Limits, LiveSettings, MessageSettings, PluginUse
+from gateway.core.shares import Full, Owner, Shares
 from gateway.core.stats import Stats
 from gateway.errors import ClientError
 from gateway.live.channel import Channel
 from gateway.plugin import Broker, Clock
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A channel, when it was last used, who was the first to follow it, and its bytes that are on an account."""
+
+    channel: Channel
+    age: float
+    used: float
+    held: Owner | None = None
+    size: int = 0
 
 
 class Messages:
@@ -28,88 +43,120 @@ class Messages:
         self._broker = broker
         self._stats = stats
         self._clock = clock
-        self._channels: dict[str, tuple[Channel, MessageSettings]] = {}
-        self._used: dict[str, dict[str, float]] = {}  # by pattern, when each was last used, the longest ago first
-        self._size = 0
+        self._channels: dict[str, _Kept] = {}
+        self._shares = Shares(limits.message_channels, limits.message_bytes)
+        self._held = Counter[Owner]()  # channels by who was the first to follow them
 
     def __repr__(self) -> str:
-        return f"<Messages channels={len(self._channels)} bytes={self._size}>"
+        return f"<Messages channels={len(self._channels)} bytes={self._shares.bytes}>"
 
     def __len__(self) -> int:
         return len(self._channels)
 
-    def get(self, name: str) -> Channel:
+    def get(self, name: str, by: Owner) -> Channel:
         """The channel of this name, for one more user; each call is matched by one of `release`. Raises ClientError."""
-        channel = self._get(name)
-        channel.users += 1
-        return channel
+        kept = self._channels.get(name)
+        if kept is None or not kept.channel.users:
+            self._check_held(by)
+        kept = kept or self._start(name, by)
+        if not kept.channel.users:
+            kept.held = by
+            self._held[by] += 1
+            self._shares.use(name)
+        kept.channel.users += 1
+        return kept.channel
 
     def release(self, channel: Channel) -> None:
         """A user has gone."""
         channel.users -= 1
-        self._touch(channel)
+        kept = self._channels[channel.name]
+        if not channel.users and kept.held is not None:
+            self._held[kept.held] -= 1
+            if not self._held[kept.held]:
+                del self._held[kept.held]
+            kept.held = None
+        self._touch(channel.name)
 
-    async def publish(self, name: str, data: Json) -> Position:
-        """Bring a message to everyone who follows the channel; raises ClientError when there is no room."""
-        channel = self._get(name)
-        if self._size > self._limits.message_bytes and not self._evict(name):
-            raise ClientError(429, "too_many_messages", "the gateway keeps as many messages as it may; try again later")
-        before = channel.log.size
-        position = await self._broker.publish(_stream(name), message(data))
-        self._size += channel.log.size - before
-        return position
+    async def publish(self, name: str, data: Json, by: Owner | None = None) -> Position:
+        """Bring a message to everyone who follows the channel, in a client's name or in the gateway's own.
+
+        Raises ClientError when there is no room.
+        """
+        kept = self._channels.get(name) or self._start(name, by)
+        if by is None and self._shares.owner(name).client:
+            self._shares.hand_over(name, kept.size, self._house(kept.channel.route))
+        try:
+            while (other := self._shares.room_for(name)) is not None:
+                self._forget(other)
+            return await self._broker.publish(_stream(name), message(data))
+        except Full:
+            raise _full("messages") from None
+        finally:
+            if name in self._channels:
+                self._weigh(name)
+                self._touch(name)
 
     def sweep(self) -> None:
         """Upkeep, each second: old messages go, and channels that nobody uses."""
-        now, size = self._clock.monotonic(), 0
-        for name, (channel, settings) in tuple(self._channels.items()):
-            channel.sweep(heartbeat=False)
-            size += channel.log.size
-            if not channel.users and now - self._used[channel.route][name] >= settings.log.age:
-                size -= channel.log.size
+        now = self._clock.monotonic()
+        for name, kept in tuple(self._channels.items()):
+            kept.channel.sweep(heartbeat=False)
+            self._weigh(name)
+            if not kept.channel.users and now - kept.used >= kept.age:
                 self._forget(name)
-        self._size = size
 
-    def _get(self, name: str) -> Channel:
-        found = self._channels.get(name)
-        channel = found[0] if found is not None else self._start(name)
-        self._touch(channel)
-        return channel
-
-    def _start(self, name: str) -> Channel:
-        if len(self._channels) >= self._limits.message_channels and not self._evict():
-            raise ClientError(429, "too_many_channels", "there are as many channels as there may be; try again later")
+    def _start(self, name: str, by: Owner | None) -> _Kept:
         settings = next((one for fits, one in self._settings if fits(name)), _DEFAULT)
+        owner = by or self._house(settings.pattern)
+        try:
+            while (other := self._shares.place_for(owner)) is not None:
+                self._forget(other)
+        except Full:
+            raise _full("channels") from None
         stats = self._stats.routes[settings.pattern]
         stats.channels += 1
         channel = Channel(name, settings.pattern, _live(settings), stats, self._clock)
         channel.log.messages = True
         channel.begin(self._broker.attach(_stream(name), channel.deliver))
         channel.ready.set()
-        self._channels[name] = channel, settings
-        return channel
+        self._shares.enter(name, owner)
+        kept = self._channels[name] = _Kept(channel, settings.log.age, self._clock.monotonic())
+        return kept
 
-    def _touch(self, channel: Channel) -> None:
-        used = self._used.setdefault(channel.route, {})
-        used.pop(channel.name, None)
-        used[channel.name] = self._clock.monotonic()
+    def _check_held(self, by: Owner) -> None:
+        """Raise ClientError where a client already keeps as many channels from making room as it may."""
+        most = self._limits.channels_per_ip if by.crowd else self._limits.channels_per_client
+        if self._held[by] >= most:
+            detail = f"you already follow {most} channels of messages, the limit for one client"
+            raise ClientError(429, "too_many_channels", detail)
 
-    def _evict(self, but: str = "") -> bool:
-        """Forget a channel that nobody follows: of the largest pattern that has one, the one unused longest."""
-        for used in sorted(self._used.values(), key=len, reverse=True):
-            for name in used:
-                channel, _ = self._channels[name]
-                if not channel.users and name != but:
-                    self._size -= channel.log.size
-                    self._forget(name)
-                    return True
-        return False
+    def _house(self, pattern: str) -> Owner:
+        return Owner(pattern, client=False)
+
+    def _touch(self, name: str) -> None:
+        """Note that a channel was used; if nobody follows it, it is kept for a while."""
+        kept = self._channels[name]
+        kept.used = self._clock.monotonic()
+        if not kept.channel.users:
+            self._shares.rest(name, empty=kept.channel.log.head.offset == 0)
+
+    def _weigh(self, name: str) -> None:
+        """Note how large a channel has become."""
+        kept = self._channels[name]
+        size = kept.channel.log.size
+        self._shares.weigh(name, size - kept.size)
+        kept.size = size
 
     def _forget(self, name: str) -> None:
-        channel, _ = self._channels.pop(name)
-        del self._used[channel.route][name]
+        kept = self._channels.pop(name)
+        self._shares.leave(name, kept.size)
         self._broker.detach(_stream(name))
-        channel.forget()
+        kept.channel.forget()
+
+
+def _full(what: str) -> ClientError:
+    detail = f"the gateway keeps as many {what} as it may, and none that could make room; try again later"
+    return ClientError(429, f"too_many_{what}", detail)
 
 
 _DEFAULT = MessageSettings()

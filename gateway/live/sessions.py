@@ -19,6 +19,7 @@ from gateway.core.asgi import Hearing, Receive, Scope, Send
 from gateway.core.channel_names import allows, allows_messages
 from gateway.core.codes import INTERNAL, NORMAL, RESTART
 from gateway.core.credentials import shows_token
+from gateway.core.crowd import address_of
 from gateway.core.event import Json
 from gateway.core.formats import Format, json_format, msgpack_format
 from gateway.core.headers import without_own
@@ -27,6 +28,7 @@ from gateway.core.identity import Identity
 from gateway.core.session import Opened, Rules, Session
 from gateway.core.session_request import carried
 from gateway.core.settings import MessageSettings, Route, SessionSettings
+from gateway.core.shares import Owner
 from gateway.core.stats import StreamStats
 from gateway.errors import ClientError
 from gateway.live.app import Parts
@@ -249,9 +251,11 @@ def _caller(scope: Scope, route: Route, session: str) -> Caller:
         kept[IDENTITY] = scope[IDENTITY]
     headers = carried(without_own(scope["headers"]))
     handshake: Handshake | None = scope.get(HANDSHAKE)
+    identity: Identity | None = scope.get(IDENTITY)
     return Caller(
         route=route,
-        identity=scope.get(IDENTITY),
+        identity=identity,
+        owner=Owner(address_of(scope), crowd=True) if identity is None else Owner(identity.subject),
         scope=kept,
         host=header(headers, b"host"),
         headers=headers,

@@ -7,6 +7,7 @@ import pytest
 from gateway.core.http import IDENTITY, Handshake
 from gateway.core.identity import Identity
 from gateway.core.settings import Route
+from gateway.core.shares import Owner
 from gateway.errors import ClientError
 from gateway.live.following import Caller
 from gateway.live.renewal import renewed
@@ -20,6 +21,7 @@ REQUEST = Request(kind="websocket", method="GET", target=b"/live", headers=HEADE
 CALLER = Caller(
     route=LIVE,
     identity=OLD,
+    owner=Owner("ada"),
     scope={"type": "http", IDENTITY: OLD},
     host=b"shop",
     headers=list(HEADERS),
