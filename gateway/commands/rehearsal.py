@@ -172,6 +172,9 @@ class _Planned:
     def ask(self) -> None:
         self.asked = True
 
+    def hasten(self, pause: float) -> None:
+        """Each look is the rehearsal's own."""
+
     def stop(self) -> None:
         self.over = True
 

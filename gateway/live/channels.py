@@ -240,7 +240,7 @@ class Channels:
             ended = partial(self._forget, channel.name, channel)
             lane = self._looks.lane(live.upstream.name, live.polls)
             looking = self._looks.start(lane, watch, publisher, ended)
-            channel.wish = partial(self._looks.hasten, looking)
+            channel.wish = partial(self._looks.wish, looking)
             return _Running(channel, place, who, partial(self._looks.stop, looking), publisher.outlet, looking)
         work = self._run(source, target, publisher)
         task = self._supervisor.start(work, f"source of route {live.route.name}")

@@ -70,6 +70,9 @@ class _Look:
     def ask(self) -> None:
         self._looks.refresh(self._looking)
 
+    def hasten(self, pause: float) -> None:
+        self._looks.hasten(self._looking, pause)
+
     def stop(self) -> None:
         self._looks.stop(self._looking)
 
@@ -118,11 +121,17 @@ class Looks:
         self._schedule.refresh(looking, self._clock.monotonic())
         self._tick()
 
-    def hasten(self, looking: Looking) -> None:
+    def wish(self, looking: Looking) -> None:
         """Look at it sooner where a subscriber has come who wishes for that, and the watch heeds it."""
-        if isinstance(looking.watch, WishedWatch):
-            self._schedule.hasten(looking, looking.watch.interval)
-            self._tick()
+        if isinstance(looking.watch, JoiningWatch):
+            looking.watch.hasten()
+        elif isinstance(looking.watch, WishedWatch):
+            self.hasten(looking, looking.watch.interval)
+
+    def hasten(self, looking: Looking, pause: float) -> None:
+        """Have the next look so long after the last at most."""
+        self._schedule.hasten(looking, pause)
+        self._tick()
 
     def stop(self, looking: Looking) -> None:
         """Look at it no more; one under way is cancelled, but for the one that says so."""

@@ -19,6 +19,9 @@ class Look(Protocol):
     def ask(self) -> None:
         """Look as soon as may be, with a look that begins after this."""
 
+    def hasten(self, pause: float) -> None:
+        """Have the next look at most so long after the last, for a subscriber's wish; inf leaves it as it is."""
+
     def stop(self) -> None:
         """Look no more. A look under way is cancelled, unless it is that one which calls."""
 
@@ -37,6 +40,9 @@ class JoiningWatch(Protocol):
 
     def join(self, own: Look, further: Further) -> None:
         """The channel begins. `own` asks for its own looks, `further` is for what looks at several."""
+
+    def hasten(self) -> None:
+        """A subscriber has come with an interval of its own (`Target.wished`): `Look.hasten` what should heed it."""
 
     def leave(self) -> None:
         """The channel has ended."""

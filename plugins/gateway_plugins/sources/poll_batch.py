@@ -6,15 +6,17 @@ Of what an answer does not hold nothing is concluded: that is looked at alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.plugin import Again, Headers, Json, Look, PollResult, Refused, Status, Unshared
+from gateway.plugin import Again, Answer, Headers, Json, Look, PollResult, Refused, Status, Unshared
 from gateway_plugins.sources.poll_answer import Failed, Validators, judge, validators_of
 from gateway_plugins.sources.poll_fetcher import OFF_LOOP, Fetcher, again, late, spent
+from gateway_plugins.sources.poll_gather import Listing
 from gateway_plugins.sources.poll_hints import NONE, hints_of
-from gateway_plugins.sources.poll_ids import MOST, asked, parted
+from gateway_plugins.sources.poll_ids import MOST, Found, asked
 from gateway_plugins.sources.poll_memory import Memory
 from gateway_plugins.sources.poll_tempo import Tempo
 
@@ -65,7 +67,7 @@ class BatchLook:
         self.held_until = 0.0
         self._crowd = crowd
         self._clock = crowd.tools.clock
-        self._tempo = Tempo(crowd.pace, phase)
+        self._tempo = Tempo(crowd.pace, phase, self._wished)
         conditional = crowd.tools.conditional
         self._memory = Memory(conditional.max_304, conditional.ttl, trusted=conditional.etag)
         self._hints = NONE
@@ -80,6 +82,15 @@ class BatchLook:
     def settled(self) -> bool:
         """Whether it may be put together with others."""
         return self.proven and not self._asking and self._clock.monotonic() >= self._rests_until
+
+    @property
+    def interval(self) -> float:
+        """As of `WishedWatch`."""
+        return self._tempo.soonest
+
+    def _wished(self) -> float:
+        """What is wished for one of them all get."""
+        return min((channel.target.wished() for channel in self.channels), default=inf)
 
     def fits(self, count: int, size: int) -> bool:
         """Whether there is room for so many, and so many bytes in the URL."""
@@ -178,22 +189,40 @@ class BatchLook:
                 self._hints = hints_of(answer.headers, now, rates)
                 if not good:
                     return _Told(known or b"", None, Validators(), "not_modified")
-                reading = await fetcher.read(answer, known)
+                return await self._read(fetcher, target, answer, known, wanted)
         except TimeoutError:
             raise late() from None
         except Refused as refused:
             if refused.status != 401:  # it may be about one of the resources
                 raise Failed(f"the backend answered {refused.status}", refused.status, code="upstream_status") from None
             raise
-        validators = validators_of(answer.headers)
-        if not reading.fresh:
-            return _Told(reading.digest, None, validators, "unchanged")
-        part = partial(parted, crowd.batch, reading.document, wanted)
-        try:
-            found = await asyncio.to_thread(part) if len(answer.body) > OFF_LOOP else part()
-        except ValueError as error:
-            raise Failed(f"the backend's answer does not fit the route: {error}", answer.status) from None
-        return _Told(reading.digest, found, validators, "unchanged")
+
+    async def _read(
+        self, fetcher: Fetcher, target: bytes, answer: Answer, known: bytes | None, wanted: Collection[str]
+    ) -> _Told:
+        """What a good answer tells, and the further pages of its list; `known` is the digest of the one before."""
+        pages, validators = self._crowd.batch.paged, validators_of(answer.headers)
+        found = Found(self._crowd.batch, wanted)
+
+        async def take(answer: Answer, documents: list[Json]) -> bool:
+            read = partial(found.read, documents)
+            try:
+                return await asyncio.to_thread(read) if len(answer.body) > OFF_LOOP else read()
+            except ValueError as error:
+                raise Failed(f"the backend's answer does not fit the route: {error}", answer.status) from None
+
+        if pages is None:
+            reading = await fetcher.read(answer, known)
+            digest, documents, fresh = reading.digest, [reading.document], reading.fresh
+        else:
+            publish = next(iter(self.channels)).publish
+            listed = await Listing(self._crowd.tools, fetcher, pages, publish).gather(target, answer, take)
+            digest, documents, fresh = listed.digest, listed.documents, listed.digest != known
+            validators = validators if listed.covered else Validators()
+        if not fresh:
+            return _Told(digest, None, validators, "unchanged")
+        await take(answer, documents)
+        return _Told(digest, found.resources, validators, "unchanged")
 
     async def _tell(self, told: _Told, channels: Sequence[tuple[JoinedChannel, int]]) -> PollResult:
         """Give each channel its own; how the look counts."""

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from gateway.plugin import Options
+from gateway_plugins.sources.poll_pages_options import Pages
 from gateway_plugins.sources.poll_words import Expression, Parameter
 
 _NAME = re.compile(r"\{([^{}]*)\}")
@@ -47,6 +48,8 @@ class Batch(Options):
     """the field of each that holds its id"""
     id: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """the parameter of the route's path that is the id; needed where there are several"""
+    pages: Pages | None = None
+    """the list comes in pages, which are read until all that was asked for is found"""
     document: Expression | None = None
     """JMESPath that makes of such a resource what its own URL answers, as in {data: @}; without it they are the same"""
 
@@ -55,6 +58,12 @@ class Batch(Options):
         if self.repeat and "separator" in self.model_fields_set:
             raise ValueError("separator and repeat are two ways to give several ids: leave one")
         return self
+
+    @property
+    def paged(self) -> Pages | None:
+        """The pages, whose lists are where the batch's are."""
+        pages = self.pages
+        return pages if pages is None or pages.at is not None else pages.model_copy(update={"at": self.at})
 
     def unfit(self, path: str, params: Sequence[str]) -> tuple[str, str] | None:
         """The key that doesn't fit the route's path with these parameters, and why."""

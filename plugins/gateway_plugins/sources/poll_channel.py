@@ -9,8 +9,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from hashlib import sha256
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from gateway.plugin import (
     Again,
@@ -25,18 +24,15 @@ from gateway.plugin import (
 )
 from gateway_plugins.sources.poll_answer import Failed, Validators, judge, validators_of
 from gateway_plugins.sources.poll_fetcher import Fetcher, Tools, again, late, spent
+from gateway_plugins.sources.poll_gather import End, Listing
 from gateway_plugins.sources.poll_hints import NONE, hints_of
 from gateway_plugins.sources.poll_memory import Memory
-from gateway_plugins.sources.poll_options import Pages
-from gateway_plugins.sources.poll_pages import Elsewhere, next_page
+from gateway_plugins.sources.poll_pages_options import Pages
 from gateway_plugins.sources.poll_since import TOP, Progress, position
 from gateway_plugins.sources.poll_tempo import Pace, Tempo
 
 # Looking through so many items for where they lead takes 2 ms as well.
 _MANY = 1000
-
-End: TypeAlias = Literal["end", "known", "limit", "gap"]
-"""Where reading a list ended: at its end, where all is known, at what may be read, or where a part is missing."""
 
 
 class Gathered(NamedTuple):
@@ -190,51 +186,23 @@ class PolledChannel:
 
     async def _gather(self, pages: Pages, answer: Answer, *, changes: bool) -> Gathered:
         """All pages of a list, of which `answer` is the first; of its changes, those that may hold some."""
-        first, digest = answer, sha256()
-        asked, documents, size = {self._asked[0]}, list[Json](), 0
-        while True:
-            reading = await self._fetcher.read(answer, None)
-            digest.update(reading.digest)
-            documents.append(reading.document)
-            size += len(answer.body)
-            end, following = await self._onward(pages, answer, documents, changes=changes)
-            if following is None:
-                break
-            if following in asked or len(documents) >= pages.max or size >= self._tools.max_body:
-                end = "limit"
-                self._publish.met("pages_cut_off")
-                break
-            asked.add(following)
-            answer = await self._fetcher.fetch(following, [])
-            if answer.status not in (200, 206):
-                reason = f"the backend answered {answer.status} for a page of the list"
-                raise Failed(reason, answer.status, code="upstream_status")
-        known = pages.etag_of_all or len(documents) == 1
-        return Gathered(
-            digest=digest.digest(),
-            documents=documents,
-            fresh=digest.digest() != self._memory.digest,
-            end=end,
-            validators=validators_of(first.headers) if known and end in ("end", "known") else Validators(),
-            headers=first.headers,
-        )
 
-    async def _onward(
-        self, pages: Pages, answer: Answer, documents: list[Json], *, changes: bool
-    ) -> tuple[End, bytes | None]:
-        """The page after the last of `documents`, which `answer` brought; when there is none to read, why."""
-        if answer.status == 206:
-            return "gap", None
-        try:
-            following = next_page(pages, self._asked[0], answer, documents[-1], len(documents))
-        except Elsewhere:
-            self._publish.met("page_elsewhere")
-            return "gap", None
-        if following is not None and changes and pages.stop_when_known:
+        async def enough(answer: Answer, documents: list[Json]) -> bool:
+            if not (changes and pages.stop_when_known):
+                return False
             with _fitting():
-                if await self._publish.known(documents[-1]):
-                    return "known", None
-        return "end", following
+                return await self._publish.known(documents[-1])
+
+        listing = Listing(self._tools, self._fetcher, pages, self._publish)
+        listed = await listing.gather(self._asked[0], answer, enough)
+        return Gathered(
+            digest=listed.digest,
+            documents=listed.documents,
+            fresh=listed.digest != self._memory.digest,
+            end=listed.end,
+            validators=validators_of(answer.headers) if listed.covered else Validators(),
+            headers=answer.headers,
+        )
 
     async def _take(self, gathered: Gathered, now: float, *, changes: bool) -> bool:
         """Publish what an answer brings; says whether that is news."""

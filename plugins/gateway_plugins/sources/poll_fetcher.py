@@ -13,7 +13,8 @@ from gateway_plugins.sources.poll_answer import Failed, Reading, is_heavy, read
 from gateway_plugins.sources.poll_formats import Format
 from gateway_plugins.sources.poll_hints import USUAL, Rates, unshared
 from gateway_plugins.sources.poll_oauth2 import Tokens
-from gateway_plugins.sources.poll_options import Conditional, Pages, Since
+from gateway_plugins.sources.poll_options import Conditional, Since
+from gateway_plugins.sources.poll_pages_options import Pages
 from gateway_plugins.sources.poll_tempo import Tempo
 
 # Parsing this much takes about 2 ms, as long as an event loop should be kept from its clients.

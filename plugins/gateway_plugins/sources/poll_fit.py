@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from gateway.plugin import Options, Place, format_duration
 
 if TYPE_CHECKING:
-    from gateway_plugins.sources.poll_options import Pages, PollOptions
+    from gateway_plugins.sources.poll_batch_options import Batch
+    from gateway_plugins.sources.poll_options import PollOptions
+    from gateway_plugins.sources.poll_pages_options import Pages
 
 
 def unfit(options: PollOptions, place: Place) -> Iterator[tuple[str, str]]:
@@ -127,13 +129,34 @@ def _batch(options: PollOptions, place: Place) -> Iterator[tuple[str, str]]:
     wrong = batch.unfit(place.path, place.params)
     if wrong is not None:
         yield ".".join(filter(None, ("batch", wrong[0]))), wrong[1]
-    for key in ("pages", "since"):
-        if getattr(options, key) is not None:
-            yield key, f"the resources of a batch come one by one, each whole: remove {key} or batch"
+    if options.pages is not None:
+        yield "pages", "a resource does not come in pages; where the list of a batch does, write this as batch.pages"
+    if options.since is not None:
+        yield "since", "the resources of a batch come one by one, each whole: remove since or batch"
+    yield from _batch_pages(options, batch)
     if options.decode == "text" or (options.decode == "xml" and batch.at is None):
         yield "decode", f"an answer in {options.decode} is no list of resources: say in batch.at where in XML it is"
     if options.request.method != "GET":
         yield "request.method", "a batch is asked for with GET: remove request or batch"
+
+
+def _batch_pages(options: PollOptions, batch: Batch) -> Iterator[tuple[str, str]]:
+    pages = batch.pages
+    if pages is None:
+        return
+    for key in ("stop_when_known", "full_every"):
+        if _given(pages, key):
+            yield (
+                f"batch.pages.{key}",
+                f"the list of a batch is read until all that was asked for is found: remove {key}",
+            )
+    if _given(pages, "first") and pages.page is None:
+        yield "batch.pages.first", "only with page: without it nobody counts the pages"
+    if pages.etag_of_all and not options.conditional.etag:
+        yield "batch.pages.etag_of_all", "conditional.etag is false, so no ETag is used: remove one of the two"
+    for key in ("page", "offset"):
+        if getattr(pages, key) == batch.param:
+            yield f"batch.pages.{key}", f"batch.param is {batch.param} as well, and a parameter can't say both"
 
 
 def _given(options: Options, key: str) -> bool:

@@ -7,7 +7,7 @@ among others. Of an answer only what bears a wanted id is used, each for its own
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 from urllib.parse import parse_qsl, quote
 
@@ -62,23 +62,39 @@ def size(batch: Batch, written: bytes) -> int:
     return len(written) + (len(batch.param) * 3 + 2 if batch.repeat else 12)
 
 
-def parted(batch: Batch, document: Json, wanted: Collection[str]) -> dict[str, Json]:
-    """The wanted resources that an answer holds, each once; raises ValueError when it is no list of resources."""
-    listed = document if batch.at is None else search(batch.at, document)
-    if not isinstance(listed, list):
-        raise ValueError("there is no list where `batch` says")
-    found: dict[str, Json] = {}
-    twice: set[str] = set()
-    for item in listed:
-        key = _text(item.get(batch.key)) if isinstance(item, dict) else None
-        if key is None or key not in wanted:
-            continue
-        if key in found:
-            twice.add(key)
-        found[key] = item if batch.document is None else search(batch.document, item)
-    for key in twice:  # nobody knows which of them is meant
-        del found[key]
-    return found
+class Found:
+    """The wanted `resources` that the pages of an answer hold, each once."""
+
+    __slots__ = ("_batch", "_read", "_twice", "_wanted", "resources")
+
+    def __init__(self, batch: Batch, wanted: Collection[str]) -> None:
+        self.resources: dict[str, Json] = {}
+        self._batch = batch
+        self._wanted = wanted
+        self._twice: set[str] = set()  # nobody knows which of them is meant
+        self._read = 0
+
+    def read(self, documents: Sequence[Json]) -> bool:
+        """Take what is in those that are new; says whether all is there. Raises ValueError for no list of resources."""
+        for document in documents[self._read :]:
+            self._page(document)
+        self._read = len(documents)
+        return len(self.resources) == len(self._wanted)
+
+    def _page(self, document: Json) -> None:
+        batch, found = self._batch, self.resources
+        listed = document if batch.at is None else search(batch.at, document)
+        if not isinstance(listed, list):
+            raise ValueError("there is no list where `batch` says")
+        for item in listed:
+            key = _text(item.get(batch.key)) if isinstance(item, dict) else None
+            if key is None or key not in self._wanted or key in self._twice:
+                continue
+            if key in found:
+                self._twice.add(key)
+                del found[key]
+            else:
+                found[key] = item if batch.document is None else search(batch.document, item)
 
 
 def _filled(path: str, target: Target) -> bytes:

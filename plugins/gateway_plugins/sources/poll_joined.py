@@ -27,6 +27,8 @@ class Alone(Protocol):
 
     @property
     def failing(self) -> bool: ...
+    @property
+    def interval(self) -> float: ...
     def forget(self) -> None: ...
     async def look(self) -> Again: ...
 
@@ -64,6 +66,13 @@ class JoinedChannel:
 
     def leave(self) -> None:
         self._crowd.go(self)
+
+    def hasten(self) -> None:
+        batch = self.batch
+        if batch is not None and batch.look_of is not None:
+            batch.look_of.hasten(batch.interval)
+        elif self._own is not None:
+            self._own.hasten(self._alone.interval)
 
     async def look(self) -> Again:
         if self._verdict is not None:

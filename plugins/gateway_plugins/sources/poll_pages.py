@@ -13,7 +13,7 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 
 from gateway.plugin import Answer, Json
-from gateway_plugins.sources.poll_options import Pages
+from gateway_plugins.sources.poll_pages_options import Pages
 
 # A next link is a query of ours and a cursor; nobody's cursor is longer.
 _LONGEST = 8192

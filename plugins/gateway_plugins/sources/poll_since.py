@@ -14,8 +14,9 @@ from math import inf
 from typing import TypeAlias
 
 from gateway.plugin import Json
-from gateway_plugins.sources.poll_options import Pages, Since
+from gateway_plugins.sources.poll_options import Since
 from gateway_plugins.sources.poll_pages import search, with_parameter
+from gateway_plugins.sources.poll_pages_options import Pages
 
 # In microseconds since 1970 when it is a time; else as the backend gave it.
 Position: TypeAlias = int | float | str

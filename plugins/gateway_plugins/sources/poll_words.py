@@ -8,6 +8,8 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator, Field
 
+from gateway.plugin import Duration
+
 
 def expression(value: str) -> str:
     try:
@@ -18,5 +20,14 @@ def expression(value: str) -> str:
 
 
 Expression = Annotated[str, AfterValidator(expression)]
+
+
+def _at_least_100ms(value: float) -> float:
+    if value < 0.1:
+        raise ValueError("must be at least 100ms")
+    return value
+
+
+Time = Annotated[Duration, AfterValidator(_at_least_100ms)]
 
 Parameter = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.~\[\]$:-]{1,100}$")]

@@ -427,12 +427,94 @@ async def test_a_bug_in_a_batch_leaves_each_to_itself(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("in the batch")
 
-    monkeypatch.setattr("gateway_plugins.sources.poll_batch.parted", broken)
+    monkeypatch.setattr("gateway_plugins.sources.poll_batch.Found", broken)
     async with together() as scene:
         followed = scene.follow_all(3)
         await scene.begin()
         assert {one.version for one in followed} == {1}
         assert "in the batch" in caplog.text
+
+
+PAGED = {"param": "ids", "pages": {"page": "page", "size": 3, "max": 4}}
+
+
+async def test_a_list_that_comes_in_pages_is_read_until_all_is_found() -> None:
+    async with together(batch=PAGED) as scene:
+        scene.backend.per_page = 3
+        followed = scene.follow_all(8)
+        await scene.begin()
+        assert {one.version for one in followed} == {1}
+        ids = "0,1,2,3,4,5,6,7"
+        pages = [f"/api/orders?ids={ids}", *(f"/api/orders?ids={ids}&page={page}" for page in (2, 3))]
+        assert scene.backend.targets == pages
+        scene.backend.forget()
+        scene.backend.put("7", version=2)
+        await scene.pass_time(10)
+        assert (followed[7].version, scene.backend.targets) == (2, pages)
+        for one in followed[3:]:
+            one.leave()
+        await scene.pass_time(10)
+        scene.backend.forget()
+        await scene.pass_time(10)
+        assert scene.backend.targets == ["/api/orders?ids=0,1,2"], "nothing more is wanted"
+        assert not scene.counts.incidents
+
+
+async def test_what_lies_beyond_the_pages_that_are_read_is_asked_for_alone() -> None:
+    async with together(batch=PAGED) as scene:
+        scene.backend.per_page = 2
+        scene.backend.many = lambda ids: None
+        followed = scene.follow_all(9)
+        await scene.begin()
+        assert {one.version for one in followed[:2]} == {1}
+        await scene.pass_time(1)
+        assert {one.version for one in followed} == {1}
+        assert len(scene.backend.singles) == 7, "a page that is not full is the last"
+        assert scene.counts.incidents == {"batch_lacking": 7}
+
+
+async def test_of_a_list_in_pages_one_etag_is_no_proof() -> None:
+    async with together(batch=PAGED) as scene:
+        scene.backend.per_page, scene.backend.etags = 3, True
+        followed = scene.follow_all(4)
+        await scene.begin()
+        scene.backend.put("3", version=2)
+        await scene.pass_time(10)
+        assert followed[3].version == 2, "the first page is as it was"
+        for one in followed[2:]:
+            one.leave()
+        await scene.pass_time(20)
+        assert scene.polls["not_modified"] == 1, "what is found on one page has one"
+
+
+async def test_more_pages_than_may_be_read() -> None:
+    async with together(batch={"param": "ids", "pages": {"page": "page", "max": 2}}) as scene:
+        scene.backend.per_page = 3
+        followed = scene.follow_all(8)
+        await scene.begin()
+        await scene.pass_time(1)
+        assert {one.version for one in followed} == {1}
+        assert sorted(scene.backend.singles) == ["/api/orders/6", "/api/orders/7"]
+        assert scene.counts.incidents == {"pages_cut_off": 1, "batch_lacking": 2}
+
+
+async def test_a_batch_heeds_what_one_of_its_subscribers_wishes_for() -> None:
+    async with together(interval={"base": "10s", "min": "2s", "max": "20s"}) as scene:
+        followed = scene.follow_all(3)
+        await scene.begin()
+        scene.backend.forget()
+        await scene.pass_time(4)
+        assert scene.backend.asked == []
+        wishing = followed[1].subscribe(2.0)
+        await scene.pass_time(0.5)
+        assert len(scene.backend.batches) == 1, "it is two seconds since the last"
+        await scene.pass_time(8)
+        assert len(scene.backend.batches) in (4, 5)
+        wishing.stop()
+        scene.backend.forget()
+        await scene.pass_time(20)
+        assert len(scene.backend.batches) in (1, 2)
+        assert scene.backend.singles == []
 
 
 async def test_items_within_a_resource() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.plugin import Json, Target
 from gateway_plugins.sources.poll_batch_options import Batch
-from gateway_plugins.sources.poll_ids import asked, parted, size, spot
+from gateway_plugins.sources.poll_ids import Found, asked, size, spot
 from tests.plugins.sources.together import together
 
 BATCH = Batch.model_validate({"param": "ids"})
@@ -112,4 +112,17 @@ def test_what_is_no_list() -> None:
     documents: list[Json] = [{}, None, "x", {"data": {}}]
     for document in documents:
         with pytest.raises(ValueError, match="no list"):
-            parted(Batch.model_validate({"param": "ids", "at": "data"}), document, ["1"])
+            Found(Batch.model_validate({"param": "ids", "at": "data"}), ["1"]).read([document])
+
+
+def test_what_several_pages_hold() -> None:
+    found = Found(BATCH, ["1", "2", "3"])
+    pages: list[Json] = [[{"id": 1}, {"id": 2, "v": 1}, {"id": 9}]]
+    assert not found.read(pages)
+    pages.append([{"id": 2, "v": 2}, {"id": "3"}])
+    assert not found.read(pages)
+    assert found.resources == {"1": {"id": 1}, "3": {"id": "3"}}, "nobody knows which of two is meant"
+    assert not found.read([*pages, [{"id": 2, "v": 3}]]), "nor of three"
+    whole = Found(BATCH, ["1"])
+    assert whole.read(pages[:1])
+    assert whole.resources == {"1": {"id": 1}}

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gateway.plugin import Answer, Json
-from gateway_plugins.sources.poll_options import Pages
 from gateway_plugins.sources.poll_pages import Elsewhere, next_page
+from gateway_plugins.sources.poll_pages_options import Pages
 from tests.plugins.sources.scripted import NOT_MODIFIED, answer, ok, run
 
 TARGET = b"/api/list?open=1"

@@ -18,11 +18,13 @@ from gateway.core.stats import RouteStats, Stats
 from gateway.core.voices import Voice
 from gateway.live.channel import Channel
 from gateway.live.channels import Channels, LiveRoute
+from gateway.live.subscriptions import Subscription
 from gateway.live.supervisor import Supervisor
-from gateway.plugin import Answer, Broker, Codec, Context, Headers, Identity, Request
+from gateway.plugin import Answer, Broker, Codec, Context, Encoding, Headers, Identity, Request
 from gateway.plugin.registry import find
 from gateway.testing.clock import ManualClock
 from gateway.testing.source import turn
+from gateway.testing.writer import ManualWriter
 from gateway_plugins.sources.poll import PollSource
 from gateway_plugins.sources.poll_options import PollOptions
 
@@ -39,7 +41,8 @@ class Orders:
     """A REST backend: `/api/orders/{id}`, and `/api/orders?ids=` for many.
 
     `asked` are the times, targets and headers of all requests. `many` and `one`, when set, answer in its place; None
-    from them is the usual answer. While `gate` is closed, answers are made and held back.
+    from them is the usual answer. While `gate` is closed, answers are made and held back. `per_page` are as many as
+    `?page=` has; 0: all.
     """
 
     name = "shop"
@@ -49,6 +52,7 @@ class Orders:
         self.orders: dict[str, Json] = {}
         self.asked: list[tuple[float, bytes, Headers]] = []
         self.etags = False
+        self.per_page = 0
         self.many: Callable[[list[str]], Reply | None] = lambda ids: None
         self.one: Callable[[str], Reply | None] = lambda one: None
         self.gate = asyncio.Event()
@@ -71,7 +75,9 @@ class Orders:
             one = unquote(path.removeprefix("/api/orders/"))
             reply = self.one(one) or (told(200, self.orders[one]) if one in self.orders else told(404))
         else:
-            reply = self.many(ids) or told(200, [self.orders[one] for one in ids if one in self.orders])
+            found = [self.orders[one] for one in ids if one in self.orders]
+            start = self.per_page * (int(dict(parse_qsl(query)).get("page", "1")) - 1)
+            reply = self.many(ids) or told(200, found[start : start + self.per_page] if self.per_page else found)
         if self.etags and isinstance(reply, Answer) and reply.status == 200:
             etag = b'"' + sha256(reply.body).hexdigest().encode() + b'"'
             if (b"if-none-match", etag) in headers:
@@ -209,6 +215,13 @@ class Followed:
         """How fresh its subscribers know it to be; that it has recovered is ok."""
         freshness = self.channel.freshness
         return freshness.state if freshness.failing else "ok"
+
+    def subscribe(self, interval: float) -> Subscription:
+        """Hear of it, at most that often."""
+        encoding = Encoding(encode=lambda event: b"", kind="body")
+        one = self.channel.subscribe(encoding, "patch", "sse", ManualWriter(), lambda end: None, interval)
+        one.start(None)
+        return one
 
     def leave(self) -> None:
         self.scene.channels.release(self.channel, self.voice)
