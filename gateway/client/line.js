@@ -157,8 +157,9 @@ function remember(line, way) {
 
 function sleep(ms, signal) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => resolve(clearTimeout(timer)));
+    const wake = () => resolve(clearTimeout(timer), signal.removeEventListener("abort", wake));
+    const timer = setTimeout(wake, ms);
+    signal.addEventListener("abort", wake);
   });
 }
 

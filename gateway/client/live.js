@@ -8,11 +8,11 @@
  *   `live`; after `offline` another attempt follows in `retryIn` ms, after `closed` none.
  * @typedef {string | (() => string | Promise<string>)} Token a bearer token, or what gives a fresh one
  * @typedef {{
- *   mode?: "items" | "patch" | "merge" | "snapshot" | "notify", since?: string, state?: any, key?: string | string[],
+ *   mode?: "items" | "patch" | "merge" | "snapshot" | "notify", interval?: number, since?: string, state?: any, key?: string | string[],
  *   onchange?: (state: any, event: LiveEvent) => void, onevent?: (event: LiveEvent) => void,
  *   onstatus?: (status: Status) => void,
  *   token?: Token, credentials?: RequestCredentials, transports?: ("websocket" | "sse" | "long_poll")[],
- * }} LiveOptions `key` is the route's `items.key`; `since` with `state` continues from what the page has kept
+ * }} LiveOptions `interval` is in seconds; `key` is the route's `items.key`; `since` with `state` continues from what the page has kept
  */
 
 const SILENCE = 60_000; // ms without a byte: two heartbeats, and some
@@ -108,7 +108,8 @@ class Stream extends Line {
 
   at(wait) {
     const url = new URL(this.url), { position, options } = this.channel;
-    for (const [name, value] of Object.entries({ since: position, mode: options.mode, wait })) {
+    const interval = !wait && options.interval && `${options.interval}s`;
+    for (const [name, value] of Object.entries({ since: position, mode: options.mode, interval, wait })) {
       if (value) url.searchParams.append(`live.${name}`, value);
     }
     return url;
@@ -146,6 +147,8 @@ const WAYS = {
       events.forEach(hear);
       if (control.signal.aborted) break; // by an event that did not fit
       line.channel.position = next;
+      const { interval } = line.options; // which polls keep by themselves
+      if (interval && events.length) await sleep(interval * 1000, control.signal);
     }
     return line.end();
   },

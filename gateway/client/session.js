@@ -157,7 +157,8 @@ class Session extends Line {
   join(channel) {
     if (this.apart) return this.separate(channel);
     const { name, position, options } = channel;
-    const message = { op: "subscribe", channel: name, since: position || undefined, mode: options.mode };
+    const interval = options.interval && `${options.interval}s`;
+    const message = { op: "subscribe", channel: name, since: position || undefined, mode: options.mode, interval };
     const joined = () => {
       channel.joined = true; // at once: the first event may be the next message
       channel.tell({ state: "live", transport: "websocket" });

@@ -51,7 +51,8 @@ def explained(settings: Gateway, asked: Asked, source: AnySource | None) -> Iter
     if together is not None:
         url = asked_url(settings.upstreams[route.upstream], together)
         yield "batch", f"read with others that are followed by clients who share so: {url}"
-    if isinstance(source, EagerSource) and source.always and request.target == route.path.text.encode():
+    path, _, query = request.target.decode("latin-1").partition("?")
+    if isinstance(source, EagerSource) and path == route.path.text and query in source.always:
         yield "always", "polled from start-up on, followed or not"
     deciding = [
         *_headers_that_decide(request, source, host=settings.upstreams[route.upstream].host_header == "preserve"),

@@ -90,8 +90,8 @@ class Live:
     async def start(self, routes: Iterable[LiveRoute] = ()) -> None:
         """Begin the upkeep of channels, and with those of the `routes` that are to be there always."""
         self._supervisor.start(self._sweep(), "channel upkeep")
-        for live in kept(routes):
-            work = keep(self._channels, live, self._parts.clock)
+        for live, query in kept(routes):
+            work = keep(self._channels, live, query, self._parts.clock)
             self._supervisor.start(work, f"channel that is kept of route {live.route.name}")
 
     async def close(self) -> None:

@@ -28,14 +28,15 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
 _PLAIN = "/!$&'()*+,;=:@"
 
 
-def kept(routes: Iterable[LiveRoute]) -> list[LiveRoute]:
-    """Those whose source wants their own channel always."""
-    return [live for live in routes if isinstance(live.source, EagerSource) and live.source.always]
+def kept(routes: Iterable[LiveRoute]) -> list[tuple[LiveRoute, str]]:
+    """Those whose source wants channels always, and the queries of these."""
+    return [(live, query) for live in routes if isinstance(live.source, EagerSource) for query in live.source.always]
 
 
-async def keep(channels: Channels, live: LiveRoute, clock: Clock) -> None:
-    """Hold the channel of a route's own path until cancelled."""
-    target = quote(live.route.path.text, safe=_PLAIN).encode()
+async def keep(channels: Channels, live: LiveRoute, query: str, clock: Clock) -> None:
+    """Hold the channel of a route's own path, with this query, until cancelled."""
+    path = quote(live.route.path.text, safe=_PLAIN)
+    target = (f"{path}?{query}" if query else path).encode()
     request = Request(kind="http", method="GET", target=target, headers=(), params={}, options={})
     failures = 0
     while True:

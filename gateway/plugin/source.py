@@ -242,11 +242,11 @@ class EagerSource(Protocol):
     """A source that may want a channel before anybody follows it."""
 
     @property
-    def always(self) -> bool:
-        """Whether the channel of the route's own path is filled from start-up to the end.
+    def always(self) -> Sequence[str]:
+        """With which queries the route's own path is filled from start-up to the end: an empty one is without any.
 
-        It is the one that a client without a query and without credentials would have: `share` is asked about such a
-        client. Where the backend refuses the resource it is asked again after growing pauses.
+        The channels are those that clients with these queries, and without credentials, would have: `share` is asked
+        about such clients. Where the backend refuses the resource it is asked again after growing pauses.
         """
 
 

@@ -71,13 +71,13 @@ FOLLOW = """async ([name, url, options]) => {
     ...options, onchange: (state, { type }) => seen.events.push(type), onstatus: (status) => seen.statuses.push(status),
   });
 }"""
-SESSION = """async ([name, url]) => {
+SESSION = """async ([name, url, options]) => {
   const { connect } = await import("/.tidegate/client.js");
   globalThis.session ??= connect("/live");
   globalThis.clients ??= {}; globalThis.seen ??= {};
   const seen = (globalThis.seen[name] = { events: [], statuses: [] });
   clients[name] = session.live(url, {
-    onchange: (state, { type }) => seen.events.push(type), onstatus: (status) => seen.statuses.push(status),
+    ...options, onchange: (state, { type }) => seen.events.push(type), onstatus: (status) => seen.statuses.push(status),
   });
 }"""
 # The tokens are given one after the other, as by a page that asks for one each time.
@@ -118,8 +118,8 @@ class Tab:
     async def follow(self, name: str, url: str = "/api/shirts", **options: object) -> None:
         await self.page.evaluate(FOLLOW, [name, url, options])
 
-    async def join(self, name: str, url: str) -> None:
-        await self.page.evaluate(SESSION, [name, url])
+    async def join(self, name: str, url: str, **options: object) -> None:
+        await self.page.evaluate(SESSION, [name, url, options])
 
     async def get(self, expression: str) -> Any:
         return await self.page.evaluate(expression)
@@ -195,6 +195,28 @@ async def test_modes(gateway: Serve, backend: Backend, tab: Open, mode: str, eve
     shirts[0]["stock"] = 2
     await page.becomes("seen.a.events", events)
     assert await page.get("clients.a.state ?? null") == (None if mode == "notify" else shirts)
+
+
+@pytest.mark.parametrize("transport", ["websocket", "sse", "long_poll"])
+async def test_an_interval_of_its_own(gateway: Serve, backend: Backend, tab: Open, transport: str) -> None:
+    """One follows at most once in an hour, the other all changes: of two the first hears only of one, if of any."""
+    page = await tab(start(gateway, backend).url)
+    await page.follow("rare", interval=3600, transports=[transport])
+    await page.becomes("seen.rare.events", ["snapshot"])
+    await page.follow("all", transports=[transport])
+    await page.becomes("seen.all.events.length", 1)
+    for stock in (50, 51, 52):
+        backend.shirts[""][0]["stock"] = stock
+        await page.becomes("clients.all.state[0].stock", stock)
+    assert len(await page.get("seen.rare.events")) <= 2
+    await page.get("clients.rare.close()")
+    await page.join("seldom", "/api/shirts", interval=3600)
+    await page.becomes("seen.seldom.events", ["snapshot"])
+    for stock in (60, 61, 62):
+        backend.shirts[""][0]["stock"] = stock
+        await page.becomes("clients.all.state[0].stock", stock)
+    assert len(await page.get("seen.seldom.events")) <= 2
+    assert page.problems == []
 
 
 async def test_the_source_is_down_and_comes_back(gateway: Serve, backend: Backend, tab: Open) -> None:

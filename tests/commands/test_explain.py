@@ -123,7 +123,7 @@ auth: {keys: {forward: {upstream: shop, path: /me}, headers: {X-User: "${claims.
 routes:
   - {path: /told, upstream: shop, auth: keys, live: {poll: {credentials: none}}}
   - {path: /tenant, upstream: shop, auth: keys, live: {poll: {share_by: [claims.tenant]}}}
-  - {path: /all, upstream: shop, live: {poll: {credentials: none, always: true}}}
+  - {path: /all, upstream: shop, live: {poll: {credentials: none, always: ["?a=1", "?"]}}}
 """,
     )
     identity = Identity(subject="ada", claims={"tenant": "acme"})

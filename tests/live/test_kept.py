@@ -16,7 +16,7 @@ from tests.live.scene import Scene
 
 
 class Eager(ScriptedSource):
-    always = True
+    always: tuple[str, ...] = ("",)
 
 
 async def refuse(publish: Publisher) -> None:
@@ -43,7 +43,7 @@ async def later(scene: Scene, seconds: int) -> None:
 
 def test_only_sources_that_want_it(scene: Scene) -> None:
     route = replace(scene.route, source=Eager())
-    assert kept([scene.route, route]) == [route]
+    assert kept([scene.route, route]) == [(route, "")]
 
 
 async def test_the_first_client_finds_a_state(eager: Scene) -> None:
@@ -102,6 +102,23 @@ async def test_the_end_of_the_gateway_is_no_refusal(eager: Scene, caplog: pytest
     await eager.live.close()
     assert not eager.source.running
     assert caplog.records == []
+
+
+async def test_queries_of_a_path() -> None:
+    scene = Scene()
+    scene.source = Eager()
+    scene.source.always = ("status=open", "", "status=done&x")
+    await scene.live.start([replace(scene.route, source=scene.source)])
+    await turn()
+    assert [target.target for target in scene.source.running] == [
+        b"/shirts?status=open",
+        b"/shirts",
+        b"/shirts?status=done&x",
+    ]
+    client = await scene.open("status=open")
+    assert len(scene.source.started) == 3, "it is there already"
+    await client.leave()
+    await scene.close()
 
 
 async def test_paths_are_asked_for_as_clients_write_them() -> None:

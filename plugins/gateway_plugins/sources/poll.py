@@ -45,7 +45,7 @@ class PollSource:
     """Polls for the channels of one route."""
 
     def __init__(self, options: PollOptions, context: Context) -> None:
-        self.always = options.always
+        self.always = options.queries
         credentials = options.credentials
         self._forwarded = frozenset(name.encode() for name in credentials.forward)
         fmt = formats(context.codecs["json"].decode)[options.decode]

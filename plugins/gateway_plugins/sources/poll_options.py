@@ -33,6 +33,7 @@ from gateway_plugins.sources.poll_tempo import Pace
 from gateway_plugins.sources.poll_words import Parameter, Time, expression
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", re.ASCII)
+_QUERY = re.compile(r"\?[!-\"$-~]{0,2000}", re.ASCII)
 _PERCENT = re.compile(r"([0-9]{1,2})%", re.ASCII)
 
 # Of an interval that adapts: as quick as a person notices, as slow as still feels alive.
@@ -40,6 +41,18 @@ _QUICK, _SLOW = 1.0, 60.0
 
 # A transaction gets its time when it begins, and is seen when it ends; few take longer than so many seconds.
 _LATE = 30.0
+
+
+def _query(value: str) -> str:
+    if not _QUERY.fullmatch(value) or re.search("[?&]live\\.", value):
+        raise ValueError("expected a query as clients write it, as in ?status=open, or ? for none")
+    return value
+
+
+def _each_once(value: object) -> object:
+    if isinstance(value, list) and (not value or len(set(map(str, value))) < len(value)):
+        raise ValueError('expected true, or each query once, as in ["?status=open", "?"]')
+    return value
 
 
 def _percent(value: object) -> float:
@@ -76,6 +89,9 @@ Percent = Annotated[
     PlainSerializer(lambda share: f"{share:.0%}", return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": r"^\d{1,2}%$"}),
 ]
+
+Query = Annotated[str, AfterValidator(_query)]
+Always = Annotated[bool | list[Query], BeforeValidator(_each_once)]
 
 Claim = Annotated[str, Field(pattern=r"^claims(\.[A-Za-z0-9_:/-]{1,100}){1,8}$")]
 
@@ -214,8 +230,8 @@ class PollOptions(Options):
     """many resources of a route with a parameter are read with one request, from a list that takes their ids"""
     max_body: Annotated[Size, AfterValidator(_body_size)] = 5 * 1024**2
     """an answer that is bigger counts as a failure; pages beyond this, all together, as not read"""
-    always: bool = False
-    """from start-up on, whether anybody follows or not; only where the backend is asked the same for everybody"""
+    always: Always = False
+    """from start-up on, whether anybody follows or not, or with these queries; only where all are answered the same"""
     tolerate: Annotated[int, Field(ge=0, le=1000)] = 2
     """failures in a row before clients that have data are told that it is stale"""
     max_backoff: Time = 60.0
@@ -227,6 +243,13 @@ class PollOptions(Options):
 
     def misplaced(self, place: Place) -> Iterator[tuple[str, str]]:
         yield from unfit(self, place)
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """With which queries it is polled always."""
+        if isinstance(self.always, bool):
+            return ("",) if self.always else ()
+        return tuple(query.removeprefix("?") for query in self.always)
 
     @property
     def pace(self) -> Pace:
