@@ -17,9 +17,11 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw
 
+from gateway.core.asgi import Headers
 from gateway.core.depth import too_deep
 from gateway.core.event import Event, Json
 from gateway.core.messages import ClientMessage, FromClient, Id, ServerMessage
+from gateway.core.session_answer import answer_headers
 
 
 class Unintelligible(ValueError):
@@ -48,8 +50,9 @@ class Format:
     """One way of writing messages.
 
     `body` gives the bytes that a request's body stands for, and whether they are JSON; `data` decodes what is
-    published; both raise ValueError with a reason for the client. `answer` wraps a response's body, given its
-    content type. `event` makes the encoder of a channel's events: whole messages, which all who follow it share.
+    published; both raise ValueError with a reason for the client. `headers` writes those of a response, and says
+    whether they call its body JSON, which `answer` wraps. `event` makes the encoder of a channel's events: whole
+    messages, which all who follow it share.
     """
 
     name: str
@@ -58,7 +61,8 @@ class Format:
     encode: Callable[[ServerMessage], bytes]
     body: Callable[[Raw], tuple[bytes, bool]]
     data: Callable[[Raw], Json]
-    answer: Callable[[bytes, str], Raw]
+    headers: Callable[[Headers], tuple[Raw, bool]]
+    answer: Callable[[bytes, bool], Raw]
     event: Callable[[str], Callable[[Event], bytes]]
 
 
@@ -66,6 +70,7 @@ def json_format(encode: Callable[[Json], bytes]) -> Format:
     """`tidegate.json.v1`; `encode` is the codec's."""
     decoder = msgspec.json.Decoder(ClientMessage)
     peek = msgspec.json.Decoder(_Peek)
+    write = msgspec.json.Encoder().encode
 
     def event(channel: str) -> Callable[[Event], bytes]:
         head = b'{"op":"event","channel":' + msgspec.json.encode(channel) + b',"event":'
@@ -74,10 +79,11 @@ def json_format(encode: Callable[[Json], bytes]) -> Format:
     return Format(
         name="json",
         binary=False,
-        decode=lambda data: _decode(decoder.decode, peek.decode, data),
-        encode=msgspec.json.Encoder().encode,
+        decode=_decoder(decoder.decode, peek.decode),
+        encode=write,
         body=_json_body,
         data=_json_data,
+        headers=_headers(write),
         answer=_json_answer,
         event=event,
     )
@@ -88,9 +94,10 @@ def msgpack_format(encode: Callable[[Json], bytes]) -> Format:
     decoder = msgspec.msgpack.Decoder(ClientMessage)
     peek = msgspec.msgpack.Decoder(_Peek)
     pack = msgspec.msgpack.Encoder().encode
+    decode: Callable[[bytes], ClientMessage] = _decoder(decoder.decode, peek.decode)
 
-    def answer(body: bytes, content_type: str) -> Raw:
-        value = _json_of(body) if _names_json(content_type) else None
+    def answer(body: bytes, called_json: bool) -> Raw:
+        value = _json_of(body) if called_json else None
         return Raw(pack(body) if value is None else encode(value[0]))
 
     def event(channel: str) -> Callable[[Event], bytes]:
@@ -100,10 +107,11 @@ def msgpack_format(encode: Callable[[Json], bytes]) -> Format:
     return Format(
         name="msgpack",
         binary=True,
-        decode=lambda data: _decode(decoder.decode, peek.decode, _binary(data)),
+        decode=lambda data: decode(_binary(data)),
         encode=pack,
         body=_msgpack_body,
         data=_msgpack_data,
+        headers=_headers(pack),
         answer=answer,
         event=event,
     )
@@ -118,15 +126,18 @@ def _binary(data: str | bytes) -> bytes:
     return data
 
 
-def _decode(decode: Callable[[D], ClientMessage], peek: Callable[[D], _Peek], data: D) -> ClientMessage:
-    try:
-        return decode(data)
-    except msgspec.ValidationError as error:
-        raise _misread(peek, data, str(error)) from None
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise Unintelligible(f"not a message: {error}") from None
-    except RecursionError:
-        raise Unintelligible("not a message: it is nested too deeply") from None
+def _decoder(decode: Callable[[D], ClientMessage], peek: Callable[[D], _Peek]) -> Callable[[D], ClientMessage]:
+    def strict(data: D) -> ClientMessage:
+        try:
+            return decode(data)
+        except msgspec.ValidationError as error:
+            raise _misread(peek, data, str(error)) from None
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise Unintelligible(f"not a message: {error}") from None
+        except RecursionError:
+            raise Unintelligible("not a message: it is nested too deeply") from None
+
+    return strict
 
 
 def _misread(peek: Callable[[D], _Peek], data: D, detail: str) -> Misread | Unintelligible:
@@ -153,16 +164,18 @@ def _json_body(raw: Raw) -> tuple[bytes, bool]:
     return body, True
 
 
-def _json_answer(body: bytes, content_type: str) -> Raw:
-    if _names_json(content_type) and _is_json(body):
+def _headers(write: Callable[[object], bytes]) -> Callable[[Headers], tuple[Raw, bool]]:
+    def headers(given: Headers) -> tuple[Raw, bool]:
+        fields, called_json = answer_headers(given)
+        return Raw(write(fields)), called_json
+
+    return headers
+
+
+def _json_answer(body: bytes, called_json: bool) -> Raw:
+    if called_json and _is_json(body):
         return Raw(body)
     return Raw(b'{"base64":"' + b64encode(body) + b'"}')
-
-
-def _names_json(content_type: str) -> bool:
-    """RFC 8259, or the suffix of RFC 6839."""
-    kind = content_type.partition(";")[0].strip().lower()
-    return kind == "application/json" or kind.endswith("+json")
 
 
 def _is_json(body: bytes) -> bool:

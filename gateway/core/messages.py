@@ -128,7 +128,7 @@ class Response(FromServer, tag="response"):
 
     id: Id
     status: int
-    headers: dict[str, str | list[str]]
+    headers: Raw
     body: Raw | UnsetType = UNSET
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from gateway.core.asgi import Headers
 from gateway.core.formats import Format
@@ -39,9 +39,6 @@ _REFUSED = frozenset(
 _REFUSED_FAMILIES = (b"x-forwarded-", b"sec-")
 _CREDENTIALS = frozenset([b"authorization", b"cookie", b"proxy-authorization"])
 _JSON = (b"content-type", b"application/json")
-# Backends have few names of headers, in one spelling each.
-_SOME_KEYS = 1024
-_keys: dict[bytes, str] = {}
 _NO_BODY_NEEDED = frozenset(["GET", "HEAD", "OPTIONS", "DELETE"])
 
 
@@ -64,6 +61,8 @@ def as_http(request: Request, connection: Headers, form: Format) -> tuple[Header
     The message's own replace those of the connection with the same name. Raises ClientError for what a message may
     not bring.
     """
+    if request.body is UNSET and not request.headers and request.method in _NO_BODY_NEEDED:
+        return connection, b""  # as nearly all are
     added, body = _body(request, form)
     if not request.headers:
         return ([*connection, *added] if added else connection), body
@@ -72,30 +71,6 @@ def as_http(request: Request, connection: Headers, form: Format) -> tuple[Header
     if b"content-type" in replaced:
         added = [pair for pair in added if pair is not _JSON]
     return [*(pair for pair in connection if pair[0] not in replaced), *own, *added], body
-
-
-def answer_headers(headers: Headers) -> tuple[dict[str, str | list[str]], str]:
-    """The headers of an answer as an object, names in lower case; and its content type, if it is not encoded."""
-    fields: dict[str, str | list[str]] = {}
-    for name, value in headers:
-        key, text = _key(name), value.decode("latin-1")
-        before = fields.get(key)
-        if before is None:
-            fields[key] = text
-        else:
-            fields[key] = [*before, text] if isinstance(before, list) else [before, text]
-    kind = fields.get("content-type", "")
-    return fields, kind if isinstance(kind, str) and "content-encoding" not in fields else ""
-
-
-def _key(name: bytes) -> str:
-    """A header's name as a key; usual ones are remembered."""
-    key = _keys.get(name)
-    if key is None:
-        key = name.decode("latin-1").lower()
-        if len(_keys) < _SOME_KEYS:
-            _keys[name] = key
-    return key
 
 
 def _body(request: Request, form: Format) -> tuple[Headers, bytes]:

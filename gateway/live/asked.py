@@ -11,13 +11,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeAlias
 
-from gateway.core.asgi import Headers, Message
-from gateway.core.session_request import answer_headers
+from msgspec import Raw
+
+from gateway.core.asgi import Headers, Message, Receive, Scope, Send
+from gateway.core.formats import Format
+from gateway.core.settings import Route
 from gateway.errors import ClientError
 from gateway.live.flow import Flow
 
 Spawn: TypeAlias = Callable[[Coroutine[object, object, None], str], "asyncio.Task[None]"]
 Then: TypeAlias = "Callable[[Asked, Exception | None], None]"
+Application: TypeAlias = Callable[[Scope, Receive, Send, Route], Awaitable[None]]
 
 
 class Asked:
@@ -28,11 +32,32 @@ class Asked:
     """
 
     __slots__ = (
-        "_begun", "_flow", "_given", "_gone", "_limit", "_made", "_parts", "_problem", "_request", "_size", "_spawn",
-        "_taken", "_task", "headers", "notes", "raw_headers", "status", "then", "trailers", "whole",
+        "_begun",
+        "_flow",
+        "_form",
+        "_given",
+        "_gone",
+        "_limit",
+        "_made",
+        "_parts",
+        "_problem",
+        "_request",
+        "_size",
+        "_spawn",
+        "_taken",
+        "_task",
+        "headers",
+        "notes",
+        "raw_headers",
+        "status",
+        "then",
+        "trailers",
+        "whole",
     )  # fmt: skip
 
-    def __init__(self, headers: Headers, body: bytes, limit: int, flow: Flow, spawn: Spawn, then: Then) -> None:
+    def __init__(  # noqa: PLR0913 - one for each request: to pass them one by one is the cheapest
+        self, headers: Headers, body: bytes, limit: int, flow: Flow, form: Format, spawn: Spawn, then: Then
+    ) -> None:
         self.raw_headers = headers
         self.trailers: Headers = []
         self.notes: dict[object, bytes] = {}
@@ -45,6 +70,7 @@ class Asked:
         self._begun = self._given = self._taken = self._gone = False
         self._limit = limit
         self._flow = flow
+        self._form = form
         self._spawn = spawn
         self._task: asyncio.Task[None] | None = None
         self._parts: list[bytes] = []
@@ -56,11 +82,11 @@ class Asked:
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
     @property
-    def fields(self) -> tuple[dict[str, str | list[str]], str]:
-        """The answer's headers and content type, as `answer_headers` gives them; not to be changed."""
-        fields: tuple[dict[str, str | list[str]], str] | None = self._made.get(answer_headers)
+    def fields(self) -> tuple[Raw, bool]:
+        """The answer's headers as the message has them, and whether they call its body JSON."""
+        fields: tuple[Raw, bool] | None = self._made.get(self._form)
         if fields is None:
-            fields = self._made[answer_headers] = answer_headers(self.headers)
+            fields = self._made[self._form] = self._form.headers(self.headers)
         return fields
 
     def give_up(self, then: Then) -> bool:
@@ -113,10 +139,10 @@ class Asked:
     def informational(self, status: int, headers: Headers, /) -> None:
         """Sessions have no word for it."""
 
-    def start(self, ask: Callable[[], Awaitable[None]]) -> None:
+    def start(self, application: Application, scope: Scope, session: Route) -> None:
         """Ask the application, and run what it returns unless it has taken the request over."""
         try:
-            answer = ask()
+            answer = application(scope, self.receive, self.send, session)
         except Exception as error:
             self.then(self, error)
         else:
@@ -144,7 +170,7 @@ class Asked:
 
     def _begin(self, status: int, headers: Headers) -> None:
         self.status, self.headers = status, headers
-        if answer_headers in self._made:
+        if self._form in self._made:
             return  # they were looked at before
         for name, value in headers:
             if name.lower() == b"content-type" and value.lower().startswith(b"text/event-stream"):

@@ -232,7 +232,7 @@ class Conversation:
             self.take(Failed(request.id, fault_of(error)))
             return
         then = partial(self._answered, request.id)
-        asked = Asked(headers, body, limits.response, self.flow, self._house.supervisor.start, then)
+        asked = Asked(headers, body, limits.response, self.flow, self._form, self._house.supervisor.start, then)
         if headers is caller.headers:
             asked.notes = self._notes
         if self._ghosts >= limits.requests:
@@ -246,7 +246,7 @@ class Conversation:
             "headers": headers,
             "extensions": {"tidegate.wire": asked},
         }
-        asked.start(lambda: self._house.rest(scope, asked.receive, asked.send, caller.route))
+        asked.start(self._house.rest, scope, caller.route)
 
     def _abandon(self, command: Abandon) -> None:
         self._give_up(command.id)
@@ -269,9 +269,9 @@ class Conversation:
             self._flush()
 
     def _response(self, answer_to: Id, asked: Asked) -> Response:
-        fields, kind = asked.fields
+        fields, called_json = asked.fields
         data = asked.body
-        return Response(answer_to, asked.status, fields, self._form.answer(data, kind) if data else UNSET)
+        return Response(answer_to, asked.status, fields, self._form.answer(data, called_json) if data else UNSET)
 
 
 def _fault(error: Exception) -> Fault:

@@ -57,12 +57,14 @@ def parse_close(payload: bytes) -> tuple[int, str]:
 class FrameParser:
     """`feed` bytes, then call `next` until it returns None. After FrameError nothing more may be asked.
 
-    Events are `(TEXT, str)`, `(BINARY, bytes)`, `(PING, bytes)`, `(PONG, bytes)` and `(CLOSE, bytes)`. `allowance` is
-    how many frames may still come; whoever feeds keeps it filled.
+    Events are `(TEXT, str)`, `(BINARY, bytes)`, `(PING, bytes)`, `(PONG, bytes)` and `(CLOSE, bytes)`. `more` says
+    whether something was fed and not yet asked for. `allowance` is how many frames may still come; whoever feeds keeps
+    it filled.
     """
 
     __slots__ = (
         "_at", "_data", "_final", "_first", "_left", "_limits", "_mask", "_message", "_short", "_window", "allowance",
+        "more",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, allowance: float) -> None:
@@ -76,6 +78,7 @@ class FrameParser:
         self._left = -1  # of a data frame's payload, -1 between frames
         self._mask = b""
         self._final = False
+        self.more = False
         self.allowance = allowance
 
     def inflate(self, window: int) -> None:
@@ -95,34 +98,33 @@ class FrameParser:
             self._data = bytearray(held[self._at :])
             self._data += data
         self._at = 0
+        self.more = len(self._data) > 0
 
     @property
     def unread(self) -> bytes:
         """What was fed and not yet asked for."""
         return bytes(self._data[self._at :])
 
-    @property
-    def more(self) -> bool:
-        """Whether something was fed and not yet asked for."""
-        return self._at < len(self._data)
-
     def next(self) -> Event | None:
         """The next event, None when more bytes are needed; raises FrameError."""
         data, at = self._data, self._at
-        if at == len(data):
-            self._data, self._at = b"", 0
-            return None
         if len(data) - at > 5 and self._message is None:  # a short message in one frame is what nearly all are
             first, size = data[at], data[at + 1] - 0x80
             end = at + 6 + size
             if first in _WHOLE and 0 <= size <= self._short and end <= len(data):
-                self._at = end
+                if end == len(data):
+                    self._data, self._at, self.more = b"", 0, False
+                else:
+                    self._at = end
                 self.allowance -= 1
                 if self.allowance < 0:
                     raise FrameError(TOO_MANY, "too many messages")
                 payload = apply_mask(data[at + 6 : end], data[at + 2 : at + 6])
                 return (TEXT, _decode(payload)) if first == _TEXT else (BINARY, payload)
-        return self._any()
+        event = self._any()
+        if self._at == len(self._data):
+            self._data, self._at, self.more = b"", 0, False
+        return event
 
     def _any(self) -> Event | None:
         """The next event, whatever its frames look like."""

@@ -138,22 +138,20 @@ class WebSocketLine(asyncio.Protocol):
     # Frames.
 
     def _read(self) -> None:
+        """Take what has come, while the application keeps up."""
         try:
-            self._parse()
+            while (parser := self._parser) is not None and self._error is None:
+                if len(self._messages) >= _QUEUE_MESSAGES or self._queued > _QUEUE_BYTES:
+                    self._pause()
+                    return
+                event = parser.next() if parser.more else None
+                if event is None:
+                    if self._paused:
+                        self._resume()
+                    return
+                self._take(*event, last=not parser.more)
         except FrameError as error:
             self._fail(error)
-
-    def _parse(self) -> None:
-        """Take what has been read, while the application keeps up."""
-        while (parser := self._parser) is not None and self._error is None:
-            if len(self._messages) >= _QUEUE_MESSAGES or self._queued > _QUEUE_BYTES:
-                self._pause()
-                return
-            event = parser.next()
-            if event is None:
-                self._resume()
-                return
-            self._take(*event, last=not parser.more)
 
     def _take(self, opcode: int, payload: str | bytes, *, last: bool) -> None:
         if self._phase == CLOSING:

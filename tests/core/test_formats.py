@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.event import Event, Json
-from gateway.core.formats import Misread, Unintelligible, json_format, msgpack_format
+from gateway.core.formats import Format, Misread, Unintelligible, json_format, msgpack_format
 from gateway.core.messages import Ok, Ping, Publish, Request, Subscribe
 from gateway.core.position import Position
 
@@ -87,26 +87,33 @@ def test_nothing_else_is_raised(data: bytes) -> None:
 
 @given(st.binary(max_size=64))
 def test_binary_bodies_come_back_whole(data: bytes) -> None:
-    wrapped = JSON.answer(data, "image/png")
+    wrapped = JSON.answer(data, False)
     assert JSON.body(wrapped) == (data, False)
-    packed_answer = MSGPACK.answer(data, "image/png")
+    packed_answer = MSGPACK.answer(data, False)
     assert MSGPACK.body(packed_answer) == (data, False)
 
 
 def test_json_bodies_pass_as_they_came() -> None:
     text = b'{"a":  1.0, "b": "\\u00e9"}'
-    assert bytes(JSON.answer(text, "application/json")) == text
-    assert bytes(JSON.answer(text, "application/problem+json; charset=utf-8")) == text
+    assert bytes(JSON.answer(text, True)) == text
     assert JSON.body(msgspec.Raw(text)) == (text, True)
-    assert msgpack.unpackb(bytes(MSGPACK.answer(text, "application/json"))) == {"a": 1.0, "b": "é"}
+    assert msgpack.unpackb(bytes(MSGPACK.answer(text, True))) == {"a": 1.0, "b": "é"}
     assert MSGPACK.body(msgspec.Raw(packed({"a": "é"}))) == ('{"a":"é"}'.encode(), True)
 
 
 @pytest.mark.parametrize("body", [b"{", b'"\xff"', b"nan", b'{"base64":"AA=="}', b"[" * 100_000])
 def test_an_answer_that_would_break_the_message_is_wrapped(body: bytes) -> None:
-    wrapped = json.loads(bytes(JSON.answer(body, "application/json")))
+    wrapped = json.loads(bytes(JSON.answer(body, True)))
     assert wrapped.keys() == {"base64"}
-    assert JSON.body(JSON.answer(body, "application/json")) == (body, False)
+    assert JSON.body(JSON.answer(body, True)) == (body, False)
+
+
+@pytest.mark.parametrize("form", [JSON, MSGPACK], ids=lambda form: str(form.name))
+def test_headers_are_written_once_for_all_who_ask(form: Format) -> None:
+    headers, called_json = form.headers([(b"Content-Type", b"application/json"), (b"A", b"1"), (b"a", b"\xe9")])
+    read = msgspec.msgpack.decode if form.binary else msgspec.json.decode
+    assert read(headers) == {"content-type": "application/json", "a": ["1", "é"]}
+    assert called_json
 
 
 def test_mistakes_in_bodies() -> None:

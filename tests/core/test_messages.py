@@ -14,7 +14,7 @@ def test_answers_read_as_the_protocol_says() -> None:
         Expiring("2026-01-01T00:00:00+00:00"),
         Error(Fault("upstream_timeout", 504, "no answer"), id=2),
         Error(Fault("forbidden", 403, "no"), channel="/api/x"),
-        Response(2, 201, {"a": "b"}, msgspec.Raw(b'{"sku":7}')),
+        Response(2, 201, msgspec.Raw(b'{"a":"b"}'), msgspec.Raw(b'{"sku":7}')),
     ]
     assert [msgspec.json.decode(msgspec.json.encode(message)) for message in said] == [
         {"op": "hello", "session": "s", "subject": None, "expires": None, "heartbeat": 25.0},

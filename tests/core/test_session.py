@@ -52,6 +52,7 @@ from gateway.core.session import (
 from gateway.core.settings import SessionLimits
 from gateway.core.stats import SessionStats
 
+NOTHING = msgspec.Raw(b"{}")
 NO = Fault("forbidden", 403, "no")
 CANCELLED = Fault("cancelled", 499, "given up by the client")
 NULL = msgspec.Raw(b"null")
@@ -146,10 +147,10 @@ def test_requests_run_at_once_and_are_answered_in_any_order() -> None:
         one, [Ask(one)],
         two, [Ask(two)],
         Request(3, "/c"), refused(3, "too_many", 429, "a session may have 2 requests under way at once"),
-        Response("1", 200, {}), [Response("1", 200, {})],
+        Response("1", 200, NOTHING), [Response("1", 200, NOTHING)],
         Request(1, "/c"), refused(1, "duplicate_id", 409, "a request with this id is under way"),
         Failed(1, NO), [Error(NO, id=1)],
-        Response(1, 200, {}), [],
+        Response(1, 200, NOTHING), [],
         Failed(1, NO), [],
     )  # fmt: skip
     assert session.stats.operations["request", "ok"] == 1
@@ -163,7 +164,7 @@ def test_a_request_that_is_given_up_is_answered_once() -> None:
         Cancel(1), [],
         request, [Ask(request)],
         Cancel(1), [Abandon(1), Error(CANCELLED, id=1)],
-        Response(1, 200, {}), [],
+        Response(1, 200, NOTHING), [],
         Cancel(1), [],
         request, [Ask(request)],
     )  # fmt: skip
@@ -323,7 +324,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(number=ids)
     def respond(self, number: int) -> None:
-        self.do(Response(number, 200, {}))
+        self.do(Response(number, 200, NOTHING))
 
     @rule(channel=channels)
     def followed(self, channel: str) -> None:

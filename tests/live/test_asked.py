@@ -3,13 +3,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
+from msgspec import Raw
+
 from gateway.core.asgi import NOTHING, Message
+from gateway.core.formats import json_format
 from gateway.errors import ClientError
 from gateway.live.asked import Asked
 from gateway.live.flow import Flow
 from gateway.live.supervisor import Supervisor
 from gateway.testing.source import turn
 from gateway.testing.writer import ManualWriter
+from tests.live.talk import LIVE
+
+JSON = json_format(msgspec.json.encode)
 
 Answer = Callable[[Asked], Awaitable[None]]
 
@@ -28,14 +35,14 @@ class Asker:
     def __init__(self, body: bytes = b"body", limit: int = 10, writer: ManualWriter | None = None) -> None:
         self.supervisor = Supervisor()
         self.ends: list[Exception | None] = []
-        self.asked = Asked([], body, limit, Flow(writer or ManualWriter()), self.supervisor.start, self.then)
+        self.asked = Asked([], body, limit, Flow(writer or ManualWriter()), JSON, self.supervisor.start, self.then)
 
     def then(self, asked: Asked, error: Exception | None) -> None:
         assert asked is self.asked
         self.ends.append(error)
 
     def start(self, answer: Answer) -> Asked:
-        self.asked.start(lambda: answer(self.asked))
+        self.asked.start(lambda *_: answer(self.asked), {}, LIVE)
         return self.asked
 
     def error(self) -> ClientError:
@@ -207,7 +214,7 @@ async def test_what_is_made_of_headers_that_repeat_is_made_once() -> None:
         one = asker.start(take)
         one.answer(200, [(b"Content-Type", b"text/plain")], b"", notes, b"OK")
         fields.append(one.fields)
-    assert fields[0] == ({"content-type": "text/plain"}, "text/plain")
+    assert fields[0] == (Raw(b'{"content-type":"text/plain"}'), False)
     assert fields[1] is fields[0]
 
 
