@@ -42,6 +42,7 @@ class _Peek(msgspec.Struct, gc=False):
     id: Id
 
 
+_LOOK = msgspec.json.Decoder(Raw).decode
 _OPS = frozenset(str(kind.__struct_config__.tag) for kind in FromClient.__subclasses__())
 
 
@@ -181,12 +182,12 @@ def _json_answer(body: bytes, called_json: bool) -> Raw:
 def _is_json(body: bytes) -> bool:
     """Whether the bytes may stand in a message as they are; what reads like our own wrapping may not."""
     try:
-        msgspec.json.decode(body, type=Raw)
+        _LOOK(body)
         if not body.isascii():  # the line above looks at the syntax alone
             body.decode()
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return False
-    return b'"base64"' not in body.lstrip()[:16]
+    return b'"base64"' not in body or b'"base64"' not in body.lstrip()[:16]
 
 
 def _json_of(body: bytes) -> tuple[Json] | None:

@@ -135,14 +135,8 @@ Event: TypeAlias = (
     | Unintelligible
 )
 
-# What is to be done, besides saying something.
-
-
-@dataclass(frozen=True, slots=True)
-class Follow:
-    """Join the channel, then report Followed or Lost."""
-
-    subscribe: Subscribe
+# What is to be done, besides saying something. A message of the client's is to be carried out: of a Subscribe, Followed
+# or Lost is to be reported, of an Auth Renewed, of a Request its Response, of a Publish Published, or of these Failed.
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,34 +161,15 @@ class Rejoin:
 
 
 @dataclass(frozen=True, slots=True)
-class Verify:
-    """Find out whose credentials these are, then report Renewed, or Failed."""
-
-    auth: Auth
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Carry out the request, then report its Response, or Failed."""
-
-    request: Request
-
-
-@dataclass(frozen=True, slots=True)
 class Abandon:
     """Stop the request; report nothing."""
 
     id: Id
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Publish it, then report Published, or Failed."""
-
-    publish: Publish
-
-
-Command: TypeAlias = ServerMessage | Follow | Begin | Leave | Rejoin | Verify | Ask | Abandon | Spread | Disconnect
+Command: TypeAlias = (
+    ServerMessage | Subscribe | Auth | Request | Publish | Begin | Leave | Rejoin | Abandon | Disconnect
+)
 
 _NOT_ALLOWED = Fault("not_allowed", 403, "this session may not follow that channel")
 _CANCELLED = Fault("cancelled", 499, "given up by the client")
@@ -224,12 +199,12 @@ class Session:
     def _request(self, request: Request) -> list[Command]:
         if not self.rules.requests:
             return self._refuse("request", request.id, "not_allowed", 403, "this session takes no requests")
-        return self._begin("request", request.id) or [Ask(request)]
+        return self._begin("request", request.id) or [request]
 
     def _publish(self, publish: Publish) -> list[Command]:
         if not self.rules.publish(publish.channel):
             return self._refuse("publish", publish.id, "not_allowed", 403, "this session may not publish there")
-        return self._begin("publish", publish.id) or [Spread(publish)]
+        return self._begin("publish", publish.id) or [publish]
 
     def _response(self, response: Response) -> list[Command]:
         return [response] if self._end(response.id, "ok") else []
@@ -244,7 +219,7 @@ class Session:
             return self._refused("subscribe", answer_to, _NOT_ALLOWED)
         self.channels[channel] = answer_to
         self.stats.subscriptions += 1
-        return [Follow(subscribe)]
+        return [subscribe]
 
     def _unsubscribe(self, unsubscribe: Unsubscribe) -> list[Command]:
         answer_to, channel = unsubscribe.id, unsubscribe.channel
@@ -273,7 +248,7 @@ class Session:
         if auth.id in self.asked:
             return self._duplicate("auth", auth.id)
         self.asked[auth.id] = "auth"  # beside the limit: a busy session can be renewed, too
-        return [Verify(auth)]
+        return [auth]
 
     def _ping(self, ping: Ping) -> list[Command]:
         return [Pong(ping.id)]

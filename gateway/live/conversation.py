@@ -20,22 +20,29 @@ from gateway.core.codes import EXPIRED, Disconnect
 from gateway.core.event import Json
 from gateway.core.expiry import word_at
 from gateway.core.formats import Format, Misread, Unintelligible
-from gateway.core.messages import Auth, Fault, FromServer, Hello, Id, Publish, Response, ServerMessage
+from gateway.core.messages import (
+    Auth,
+    Fault,
+    FromServer,
+    Hello,
+    Id,
+    Publish,
+    Request,
+    Response,
+    ServerMessage,
+    Subscribe,
+)
 from gateway.core.session import (
     Abandon,
-    Ask,
     Begin,
     Closed,
     Event,
     Failed,
-    Follow,
     Leave,
     Published,
     Rejoin,
     Renewed,
     Session,
-    Spread,
-    Verify,
     Waning,
 )
 from gateway.core.session_request import as_http, split_target
@@ -156,8 +163,8 @@ class Conversation:
 
     # Channels.
 
-    def _follow(self, command: Follow) -> None:
-        self._following.follow(command.subscribe)
+    def _follow(self, subscribe: Subscribe) -> None:
+        self._following.follow(subscribe)
 
     def _begin(self, command: Begin) -> None:
         self._flush()
@@ -185,8 +192,8 @@ class Conversation:
             self._ends = identity.expires
             self._word = word_at(self._house.clock.time(), self._ends)
 
-    def _verify(self, command: Verify) -> None:
-        self._house.supervisor.start(self._renew(command.auth), "a session's new credentials")
+    def _verify(self, auth: Auth) -> None:
+        self._house.supervisor.start(self._renew(auth), "a session's new credentials")
 
     async def _renew(self, auth: Auth) -> None:
         try:
@@ -202,8 +209,7 @@ class Conversation:
 
     # Publications.
 
-    def _spread(self, command: Spread) -> None:
-        publish = command.publish
+    def _spread(self, publish: Publish) -> None:
         try:
             data = self._form.data(publish.data)
         except ValueError as error:
@@ -223,8 +229,8 @@ class Conversation:
 
     # Requests.
 
-    def _ask(self, command: Ask) -> None:
-        request, caller, limits = command.request, self._caller, self.session.rules.limits
+    def _ask(self, request: Request) -> None:
+        caller, limits = self._caller, self.session.rules.limits
         try:
             path, query = split_target(request.path)
             headers, body = as_http(request, caller.headers, self._form)
@@ -285,13 +291,13 @@ def _fault(error: Exception) -> Fault:
 
 
 _ACTS: dict[type, Callable[..., None]] = {
-    Ask: Conversation._ask,
+    Request: Conversation._ask,
     Abandon: Conversation._abandon,
-    Follow: Conversation._follow,
+    Subscribe: Conversation._follow,
     Begin: Conversation._begin,
     Leave: Conversation._leave,
     Rejoin: Conversation._rejoin,
-    Verify: Conversation._verify,
-    Spread: Conversation._spread,
+    Auth: Conversation._verify,
+    Publish: Conversation._spread,
     Disconnect: Conversation.disconnect,
 }

@@ -30,12 +30,10 @@ from gateway.core.messages import (
 )
 from gateway.core.session import (
     Abandon,
-    Ask,
     Begin,
     Closed,
     Event,
     Failed,
-    Follow,
     Followed,
     Leave,
     Lost,
@@ -45,8 +43,6 @@ from gateway.core.session import (
     Renewed,
     Rules,
     Session,
-    Spread,
-    Verify,
     Waning,
 )
 from gateway.core.settings import SessionLimits
@@ -91,7 +87,7 @@ def test_a_subscription_from_its_beginning_to_its_end() -> None:
     session, subscribe = made(), Subscribe(1, "/api/a", "e.1")
     play(
         session,
-        subscribe, [Follow(subscribe)],
+        subscribe, [subscribe],
         Followed("/api/a", "e.4"), [Ok(1, position="e.4"), Begin("/api/a")],
         Unsubscribe(2, "/api/a"), [Leave("/api/a"), Ok(2)],
         Unsubscribe(3, "/api/a"), refused(3, "not_subscribed", 404, "this session does not follow that"),
@@ -108,12 +104,12 @@ def test_a_channel_that_is_refused_or_ends() -> None:
     one, two = Subscribe(1, "/api/a"), Subscribe(2, "/api/b")
     play(
         made(),
-        one, [Follow(one)],
+        one, [one],
         Lost("/api/a", NO), [Leave("/api/a"), Error(NO, id=1)],
-        two, [Follow(two)],
+        two, [two],
         Followed("/api/b", "e.1"), [Ok(2, position="e.1"), Begin("/api/b")],
         Lost("/api/b", NO), [Leave("/api/b"), Error(NO, channel="/api/b")],
-        two, [Follow(two)],
+        two, [two],
     )  # fmt: skip
 
 
@@ -121,7 +117,7 @@ def test_unsubscribing_before_the_channel_is_there_answers_both() -> None:
     subscribe = Subscribe(1, "/api/a")
     play(
         made(),
-        subscribe, [Follow(subscribe)],
+        subscribe, [subscribe],
         Unsubscribe(2, "/api/a"), [Leave("/api/a"), Error(CANCELLED, id=1), Ok(2)],
         Followed("/api/a", "e.1"), [],
     )  # fmt: skip
@@ -132,7 +128,7 @@ def test_what_a_session_may_not_follow() -> None:
     play(
         session,
         Subscribe(1, "/x"), refused(1, "not_allowed", 403, "this session may not follow that channel"),
-        subscribe, [Follow(subscribe)],
+        subscribe, [subscribe],
         Subscribe(2, "/api/a"), refused(2, "subscribed", 409, "this session follows that channel already"),
         Subscribe(3, "/api/b"), refused(3, "too_many", 429, "a session may have 1 subscriptions at once"),
     )  # fmt: skip
@@ -144,8 +140,8 @@ def test_requests_run_at_once_and_are_answered_in_any_order() -> None:
     session = made()
     play(
         session,
-        one, [Ask(one)],
-        two, [Ask(two)],
+        one, [one],
+        two, [two],
         Request(3, "/c"), refused(3, "too_many", 429, "a session may have 2 requests under way at once"),
         Response("1", 200, NOTHING), [Response("1", 200, NOTHING)],
         Request(1, "/c"), refused(1, "duplicate_id", 409, "a request with this id is under way"),
@@ -162,11 +158,11 @@ def test_a_request_that_is_given_up_is_answered_once() -> None:
     play(
         made(),
         Cancel(1), [],
-        request, [Ask(request)],
+        request, [request],
         Cancel(1), [Abandon(1), Error(CANCELLED, id=1)],
         Response(1, 200, NOTHING), [],
         Cancel(1), [],
-        request, [Ask(request)],
+        request, [request],
     )  # fmt: skip
 
 
@@ -179,10 +175,10 @@ def test_publishing() -> None:
     play(
         made(),
         Publish(1, "/api/a", NULL), refused(1, "not_allowed", 403, "this session may not publish there"),
-        publish, [Spread(publish)],
+        publish, [publish],
         Cancel(1), [],
         Published(1, "e.1"), [Ok(1, position="e.1")],
-        publish, [Spread(publish)],
+        publish, [publish],
         Failed(1, NO), [Error(NO, id=1)],
         Published(1, "e.2"), [],
     )  # fmt: skip
@@ -194,14 +190,14 @@ def test_new_credentials_apply_to_all_that_is_followed() -> None:
     no = Fault("not_allowed", 403, "this session may not follow that channel")
     play(
         session,
-        one, [Follow(one)],
+        one, [one],
         Followed("/api/a", "e.1"), [Ok(1, position="e.1"), Begin("/api/a")],
-        two, [Follow(two)],
+        two, [two],
         Followed("/api/b", "e.1"), [Ok(2, position="e.1"), Begin("/api/b")],
-        three, [Follow(three)],
-        four, [Follow(four)],
+        three, [three],
+        four, [four],
         Followed("chat.a", "e.1"), [Ok(4, position="e.1"), Begin("chat.a")],
-        auth, [Verify(auth)],
+        auth, [auth],
         Renewed(9, None, less), [
             Ok(9, expires=None),
             Leave("/api/a"), Error(no, channel="/api/a"),
@@ -222,16 +218,16 @@ def test_new_credentials_come_one_after_the_other_and_change_nothing_when_they_a
     before = session.rules
     play(
         session,
-        auth, [Verify(auth)],
+        auth, [auth],
         Auth(3, "t"), refused(3, "too_many", 429, "a session may have 1 token under way at once"),
         Cancel(1), [],
         Waning("soon"), [],
         Failed(1, NO), [Error(NO, id=1)],
         Waning("soon"), [Expiring("soon")],
         Renewed(1, "late", rules(start="/x")), [],
-        request, [Ask(request)],
+        request, [request],
         Auth(2, "t"), refused(2, "duplicate_id", 409, "a request with this id is under way"),
-        auth, [Verify(auth)],
+        auth, [auth],
         Closed(), [Abandon(2)],
         Renewed(1, "late", rules(start="/x")), [],
     )  # fmt: skip
@@ -241,7 +237,7 @@ def test_new_credentials_come_one_after_the_other_and_change_nothing_when_they_a
 
 def test_a_busy_session_can_be_renewed_as_well() -> None:
     one, two, auth = Request(1, "/"), Request(2, "/"), Auth(3, "t")
-    play(made(), one, [Ask(one)], two, [Ask(two)], auth, [Verify(auth)])
+    play(made(), one, [one], two, [two], auth, [auth])
 
 
 def test_a_session_that_was_not_opened_with_a_token_takes_none() -> None:
@@ -261,9 +257,9 @@ def test_the_end_gives_up_everything() -> None:
     session, subscribe, request, publish = made(), Subscribe(1, "/api/a"), Request(2, "/a"), Publish(3, "chat.a", NULL)
     play(
         session,
-        subscribe, [Follow(subscribe)],
-        request, [Ask(request)],
-        publish, [Spread(publish)],
+        subscribe, [subscribe],
+        request, [request],
+        publish, [publish],
         Closed(), [Abandon(2), Leave("/api/a")],
         Closed(), [],
         Published(3, "e.1"), [],
