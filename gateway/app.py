@@ -139,7 +139,7 @@ class Application:
         self._script = Script(self.stats, self.access)
         self._table = RouteTable(with_client(settings.routes))
         hosts = {route.host for route in settings.routes if route.live is not None}
-        writes = Writes(self._table, self._live.refresh, self.stats, hosts)
+        writes = Writes(self._table, self._live.refresh, self.stats, announce=self._live.announce, hosts=hosts)
         self._proxy = Proxy(self._upstreams, self.stats, self.access, time.monotonic, writes.done)
         self._links = links(transports.values())
         self._trusted = Trusted(settings.trusted_proxies)

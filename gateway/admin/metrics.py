@@ -292,6 +292,18 @@ def _sources(routes: dict[Labels, RouteStats]) -> Iterator[Metric]:
         _each(routes, lambda route: route.refreshes),
     )
     yield _counter(
+        "tidegate_source_reconciled_events",
+        "Looks that found a change which no webhook had announced, on routes that webhooks refresh.",
+        ROUTE,
+        _one(routes, lambda route: route.reconciled),
+    )
+    yield _gauge(
+        "tidegate_source_hints_overdue",
+        "1 while the webhooks that should tell of a route are silent (hints), and it is looked at more often.",
+        ROUTE,
+        _one(routes, lambda route: route.hints_overdue),
+    )
+    yield _counter(
         "tidegate_source_doubted_answers",
         "Answers that lacked most of a list and were not believed until repeated.",
         ROUTE,

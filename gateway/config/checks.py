@@ -25,6 +25,7 @@ from gateway.config.tree import Finding, Path, Tree, Value, listing, mapping
 from gateway.config.values import split_host_port
 from gateway.config.webhook_keys import VerifyKeys
 from gateway.config.webhooks import (
+    hints_are_given,
     hints_reach_live_routes,
     messages_reach_sessions,
     verifying,
@@ -299,6 +300,7 @@ _CHECKS: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     webhooks_stand_alone,
     webhooks_do_something,
     hints_reach_live_routes,
+    hints_are_given,
     messages_reach_sessions,
     recordings_follow_live_routes,
     _frames_fit_messages,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from gateway.config.model import (
@@ -26,10 +27,11 @@ from gateway.config.plugins import chosen, used
 from gateway.config.recorded import compiled
 from gateway.config.routes import implied, route_names
 from gateway.config.tree import Path, Tree
-from gateway.config.webhooks import webhook_of
+from gateway.config.webhooks import hinted, webhook_of
+from gateway.config.writes import meets
 from gateway.core import settings
 from gateway.core.paths import parse_path
-from gateway.core.route import parse_template
+from gateway.core.route import Template, parse_template
 
 
 def complete(config: ConfigKeys) -> ConfigKeys:
@@ -74,7 +76,7 @@ def compile_config(config: ConfigKeys, broker: BrokerKeys, tree: Tree) -> settin
         broker=used(broker, BrokerKeys),
         transports=chosen(config.transports),
         upstreams={name: _upstream(name, upstream, tree) for name, upstream in config.upstreams.items()},
-        routes=tuple(_route(route) for route in config.routes),
+        routes=tuple(_route(route, hinted(config.routes)) for route in config.routes),
         auth={name: _auth(auth) for name, auth in (config.auth or {}).items()},
         channels=tuple(_messages(pattern, keys) for pattern, keys in (config.channels or {}).items()),
         trusted_proxies=tuple(config.trusted_proxies),
@@ -152,17 +154,18 @@ def _auth(auth: AuthKeys) -> settings.AuthSettings:
     return settings.AuthSettings(plugin=used(auth, AuthKeys), headers=tuple((auth.headers or {}).items()))
 
 
-def _route(route: RouteKeys) -> settings.Route:
+def _route(route: RouteKeys, told: Sequence[Template]) -> settings.Route:
+    path = parse_template(route.path)
     return settings.Route(
         name=route.name or route.path,
-        path=parse_template(route.path),
+        path=path,
         upstream=route.upstream or "",
         methods=implied(route.methods or []),
         host=route.host,
         auth=tuple(route.auth or ()),
         access=route.access,
         origins=tuple(route.origins or ()),
-        live=_live(route.live) if route.live else None,
+        live=_live(route.live, hinted=any(meets(one, path) for one in told)) if route.live else None,
         refresh_on_write=None if route.refresh_on_write is None else tuple(route.refresh_on_write),
         session=_session(route.session) if route.session else None,
         webhook=webhook_of(route.webhook) if route.webhook else None,
@@ -185,7 +188,7 @@ def _messages(pattern: str, keys: MessageKeys) -> settings.MessageSettings:
     return settings.MessageSettings(pattern=pattern, log=settings.LogLimits(**dict(keys.log)), slow=keys.slow)
 
 
-def _live(live: LiveKeys) -> settings.LiveSettings:
+def _live(live: LiveKeys, *, hinted: bool) -> settings.LiveSettings:
     return settings.LiveSettings(
         source=used(live, LiveKeys),
         items=None if live.items is None else items_of(live.items),
@@ -197,6 +200,10 @@ def _live(live: LiveKeys) -> settings.LiveSettings:
         conflate=live.conflate.every if live.conflate else None,
         linger=live.linger,
         max_age=live.max_age,
+        hinted=hinted,
+        hints=settings.HintSettings(every=live.hints.expect_every, interval=live.hints.interval)
+        if live.hints
+        else None,
         heartbeat=live.heartbeat,
         origins=tuple(live.origins),
         compression=live.compression,

@@ -217,6 +217,13 @@ class Conflate(Section):
     """what identifies an item: that of items, which is the default"""
 
 
+class Hints(Section):
+    expect_every: Annotated[Duration, at_least("1s")]
+    """webhooks tell of this route at least so often"""
+    interval: Annotated[Duration, at_least("100ms")]
+    """while they don't, it is looked at so often"""
+
+
 class LiveKeys(Section):
     """The channel's own keys; exactly one other key names the source plugin."""
 
@@ -240,6 +247,8 @@ class LiveKeys(Section):
     """how long the source goes on after the last client has gone"""
     max_age: Time | None = None
     """a state that was confirmed longer ago is confirmed at once for who comes; without it, at the next interval"""
+    hints: Hints | None = None
+    """what to do when the webhooks are silent that refresh this route"""
     heartbeat: Annotated[Duration, at_least("1s")] = 25.0
     """a sign of life after so long without an event; proxies cut silent connections at 30s to 60s"""
     origins: list[Origin] = Field(default=[])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from gateway.config.model import RouteKeys
 from gateway.config.plugins import used
 from gateway.config.routes import routes
 from gateway.config.tree import Finding, Path, Tree, Value, listing, mapping
@@ -37,6 +38,12 @@ def webhook_of(keys: WebhookKeys) -> settings.WebhookSettings:
         max_body=keys.max_body,
         timeout=keys.timeout,
     )
+
+
+def hinted(routes: Sequence[RouteKeys]) -> list[Template]:
+    """The shapes of all URLs that webhooks tell of."""
+    told = (text for route in routes if route.webhook is not None for text in route.webhook.refresh or ())
+    return [path_shape(text) for text in told]
 
 
 def webhooks(tree: Tree) -> Iterator[tuple[Path, Mapping[str, Value]]]:
@@ -86,6 +93,19 @@ def hints_reach_live_routes(tree: Tree) -> Iterator[Finding]:
                     (*path, "refresh", index),
                     "no live route answers this path: nobody could follow what changes there",
                 )
+
+
+def hints_are_given(tree: Tree) -> Iterator[Finding]:
+    """Who waits for webhooks has one."""
+    texts = (text for _, webhook in webhooks(tree) for text in listing(webhook.get("refresh")))
+    told = [shape for text in texts if (shape := _shape(text)) is not None]
+    for path, route in routes(tree):
+        mine = _template(route.get("path"))
+        if "hints" in mapping(route.get("live")) and mine and not any(meets(shape, mine) for shape in told):
+            yield (
+                (*path, "live", "hints"),
+                "no webhook tells of this route: name it in a webhook's refresh, or remove hints",
+            )
 
 
 def messages_reach_sessions(tree: Tree) -> Iterator[Finding]:

@@ -193,8 +193,16 @@ class AuthSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HintSettings:
+    """Webhooks tell of a route at least `every` so many seconds; while they don't, `interval` is the longest."""
+
+    every: float
+    interval: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSettings:
-    """What makes a route live.
+    """What makes a route live; `hinted`: some webhook tells of its URLs.
 
     `ignore` are paths that don't count as change in answers without `items`, and `normal` is their form; `conflate` is
     the time in which only the last change of an item, or of the document, is sent (None: every change is). A state that
@@ -211,6 +219,8 @@ class LiveSettings:
     conflate: float | None = None
     linger: float = 30.0
     max_age: float | None = None
+    hinted: bool = False
+    hints: HintSettings | None = None
     heartbeat: float = 25.0
     origins: tuple[str, ...] = ()
     compression: bool = False

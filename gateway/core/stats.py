@@ -156,6 +156,8 @@ class RouteStats:
     batches: Histogram = field(default_factory=lambda: Histogram(BATCHES))  # resources of one request
     staleness: float = 0.0  # seconds since the backend last confirmed a state, of the channel where that is longest
     doubted: int = 0  # answers that were not believed
+    reconciled: int = 0  # changes that no webhook announced, where one should have
+    hints_overdue: int = 0  # 1 while webhooks are silent for too long
     irregular: int = 0  # items without a key of their own, in every state that was compared
     events: Counts = field(default_factory=_counts)  # by event type
     conflated: int = 0  # events that were not sent because later ones took their place

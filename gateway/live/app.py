@@ -105,6 +105,10 @@ class Live:
         """Look at the backend now for all channels of a route at this path; says how many there are."""
         return 0 if self._closing else self._channels.refresh(route, path, gone=gone)
 
+    def announce(self, route: str, path: bytes) -> int:
+        """As `refresh`, of what a webhook has told."""
+        return 0 if self._closing else self._channels.announce(route, path)
+
     def open(self, scope: Scope, receive: Receive, send: Send, live: LiveRoute, asked: Asked) -> StreamConnection:
         """Check the handshake and join the channel; `serve` must follow. Raises ClientError."""
         request, settings = asked.request, live.settings

@@ -22,6 +22,7 @@ from gateway.core.stats import Stats
 from gateway.core.voices import Voice, Voices
 from gateway.errors import ClientError
 from gateway.live.channel import Channel, closed_by
+from gateway.live.hints import Hints
 from gateway.live.looks import Looking, Looks
 from gateway.live.outlet import Outlet
 from gateway.live.publisher import ChannelPublisher, follow
@@ -74,6 +75,7 @@ class Channels:
         self._limits = limits
         self._supervisor = supervisor
         self._looks = Looks(clock, supervisor)
+        self._hints = Hints(clock, stats)
         self._running: dict[str, _Running] = {}
         self._places: dict[tuple[str, str], set[_Running]] = {}  # by route and path
         self._followed = Counter[bytes]()  # channels by who was the first to follow them
@@ -148,8 +150,15 @@ class Channels:
         for looking in found:
             if gone and isinstance(looking.watch, RereadingWatch):
                 looking.watch.reread()
+            if looking.of is not None:
+                looking.of.publisher.announced.tell()
             self._looks.refresh(looking)
         return len(found)
+
+    def announce(self, route: str, path: bytes) -> int:
+        """As `refresh`, of what a webhook has told."""
+        self._hints.heard(route)
+        return self.refresh(route, path, gone=True)
 
     def _confirm(self, running: _Running, max_age: float) -> None:
         """Have a state looked at again that is too old for who comes, once for all who come meanwhile.
@@ -167,6 +176,7 @@ class Channels:
     async def sweep(self) -> None:
         """Upkeep of every channel, in several turns of the loop; ends those that have lingered long enough."""
         now = self._clock.monotonic()
+        overdue = self._hints.check()
         oldest = dict.fromkeys(self._stats.routes, 0.0)
         for number, (name, running) in enumerate(tuple(self._running.items()), 1):
             if number % _TURN == 0:
@@ -178,6 +188,8 @@ class Channels:
             if running.idle_since is not None and now - running.idle_since >= settings.linger:
                 self._forget(name, running.channel)
                 continue
+            if channel.route in overdue and running.looking is not None:
+                self._looks.wish(running.looking)
             due = now >= running.next_heartbeat
             if due:
                 running.next_heartbeat = now + settings.heartbeat
@@ -207,6 +219,7 @@ class Channels:
             params=request.params,
             key=share.key,
             wished=channel.wished,
+            fallback=self._hints.expect(live.route.name, live.settings.hints),
         )
         running = self._fill(live, followed, publisher, who)
         self._followed.update(who)

@@ -122,7 +122,7 @@ class Looks:
         self._tick()
 
     def wish(self, looking: Looking) -> None:
-        """Look at it sooner where a subscriber has come who wishes for that, and the watch heeds it."""
+        """Look at it sooner, where a subscriber wishes for that or hints stay away, and the watch heeds it."""
         if isinstance(looking.watch, JoiningWatch):
             looking.watch.hasten()
         elif isinstance(looking.watch, WishedWatch):
@@ -193,6 +193,7 @@ class Looks:
         if looking.of is None:
             return await looking.watch.look()
         publisher = looking.of.publisher
+        publisher.announced.begin()
         publisher.hurried = looking.hurried(self._clock.monotonic())
         try:
             return await looking.watch.look()

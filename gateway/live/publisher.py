@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from gateway.core.announced import Announced
 from gateway.core.change import Step, change_between, first_state
 from gateway.core.codes import RESTART
 from gateway.core.deletes import NONE, Absences, Scope
@@ -35,7 +36,8 @@ class ChannelPublisher:
     """The `Publisher` of one channel. With a `supervisor` its changes are conflated where the route says so.
 
     While deletions wait to be confirmed, `again` takes the same answer once more. That needs time to pass: an answer
-    that is `hurried`, by a write say, is believed in what it holds, and not in what it lacks once more.
+    that is `hurried`, by a write say, is believed in what it holds, and not in what it lacks once more. `announced` is
+    what others have told of changes.
     """
 
     channel: Channel
@@ -47,6 +49,7 @@ class ChannelPublisher:
     doubt: str = ""
     again: Callable[[], Step] | None = None
     hurried: bool = False
+    announced: Announced = field(default_factory=Announced)
     effort: Effort = field(init=False)
     outlet: Outlet = field(init=False)
 
@@ -145,8 +148,11 @@ class ChannelPublisher:
         if seconds is not None:
             self.stats.polls[result] += 1
             self.stats.poll_seconds.observe(seconds)
+        failed = result in ("error", "refused")
+        if not failed and self.announced.found(changed=result == "changed") and self.channel.settings.hinted:
+            self.stats.reconciled += 1
         freshness = self.channel.freshness
-        if result in ("error", "refused"):
+        if failed:
             freshness.failed = True
         elif not self.doubt:
             freshness.confirm(self.clock.monotonic())

@@ -21,7 +21,8 @@ from gateway.errors import ClientError
 class Writes:
     """`refresh` looks at the channels of a route's name and an encoded path, and says how many there are.
 
-    It is told whether the write was a deletion. `hosts` are those that live routes are bound to.
+    It is told whether the write was a deletion. `announce` does the same for what a webhook tells; `hosts` are those
+    that live routes are bound to.
     """
 
     def __init__(
@@ -29,9 +30,12 @@ class Writes:
         table: RouteTable[Route],
         refresh: Callable[[str, bytes, bool], int],
         stats: Stats,
+        *,
+        announce: Callable[[str, bytes], int] | None = None,
         hosts: Iterable[str | None] = (),
     ) -> None:
         self._table = table
+        self._announce = announce or (lambda route, path: refresh(route, path, True))
         self._hosts = tuple(host.encode() if host is not None else None for host in dict.fromkeys((None, *hosts)))
         self._refresh = refresh
         self._stats = stats
@@ -55,7 +59,7 @@ class Writes:
         found = {live.name for host in self._hosts if (live := self._live_at(path, host)) is not None}
         followed = 0
         for name in found:
-            here = self._refresh(name, path, True)
+            here = self._announce(name, path)
             self._stats.routes[name].refreshes["asked" if here else "unfollowed"] += 1
             followed += here
         return followed if found else None

@@ -42,7 +42,7 @@ class JoiningWatch(Protocol):
         """The channel begins. `own` asks for its own looks, `further` is for what looks at several."""
 
     def hasten(self) -> None:
-        """A subscriber has come with an interval of its own (`Target.wished`): `Look.hasten` what should heed it."""
+        """An interval is shorter now (`Target.wished`, `Target.fallback`): `Look.hasten` what should heed it."""
 
     def leave(self) -> None:
         """The channel has ended."""

@@ -77,7 +77,8 @@ class Target:
     so that channels that start together do not go on in step. Where credentials are lent, `voices` has those of
     the subscribers there are, and `headers` none. `params` are those of the route's path, decoded, and `key` is that
     of the `Share`: where it and `headers` are equal, targets are asked for in the same name. `wished` gives the
-    shortest interval that a subscriber who is there asked for, in seconds; inf when none did.
+    shortest interval that a subscriber who is there asked for, in seconds; inf when none did. `fallback` gives the
+    longest that the operator wants while the webhooks are silent that should tell of the route; inf while they are not.
     """
 
     target: bytes
@@ -88,6 +89,7 @@ class Target:
     params: Mapping[str, str] = field(default_factory=dict)
     key: bytes = b""
     wished: Callable[[], float] = field(default=lambda: inf, compare=False)
+    fallback: Callable[[], float] = field(default=lambda: inf, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +199,7 @@ class Watch(Protocol):
 
 @runtime_checkable
 class WishedWatch(Protocol):
-    """A `Watch` that heeds the interval that its subscribers wish for (`Target.wished`)."""
+    """A `Watch` that heeds the interval that its subscribers wish for, and `Target.fallback`."""
 
     @property
     def interval(self) -> float:

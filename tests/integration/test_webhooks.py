@@ -159,6 +159,7 @@ async def test_a_hint_brings_the_change_at_once_although_the_interval_is_an_hour
         backend.shirts[""] = []
         await shop.post("/hooks/shop", **from_shop('{"changed": "shirts"}'))
         assert (await heard(stream, "deleted")).data["key"] == 1
+    assert running.metrics()["tidegate_source_reconciled_events_total"] == 0
 
 
 async def test_a_hint_is_for_every_key_of_the_url_and_shows_nobody_anothers_data(
@@ -203,6 +204,17 @@ async def test_many_hints_at_once_lead_to_few_looks(gateway: Serve, backend: Bac
         backend.stale.set()
         assert (await heard(stream, "updated")).data["item"]["stock"] == 3  # by one more, for all that came meanwhile
         assert len(backend.polls()) == before + 2
+
+
+async def test_silence_is_made_up_for_and_counted(gateway: Serve, backend: Backend) -> None:
+    config = CONFIG.replace("items: {{key: id}}", "items: {{key: id}}, hints: {{expect_every: 1s, interval: 100ms}}")
+    running = gateway(config.format(url=backend.url, secret=SECRET, key=KEY))
+    async with websockets_json(f"{running.url}/api/shirts") as stream:
+        await heard(stream, "snapshot")
+        backend.shirts[""] = [{"id": 1, "stock": 4}]  # which no webhook announces, and the next poll is in an hour
+        assert (await heard(stream, "updated")).data["item"]["stock"] == 4
+        assert running.metrics()["tidegate_source_hints_overdue"] == 1
+        await come(lambda: running.metrics()["tidegate_source_reconciled_events_total"] == 1, "it is counted")
 
 
 async def test_slack_is_answered_what_it_asks(gateway: Serve, backend: Backend) -> None:

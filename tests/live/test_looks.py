@@ -10,7 +10,7 @@ from math import inf
 import pytest
 
 from gateway.core.identity import Identity
-from gateway.core.settings import Polls
+from gateway.core.settings import HintSettings, Polls
 from gateway.errors import ClientError
 from gateway.live.channels import LiveRoute
 from gateway.plugin import (
@@ -101,6 +101,74 @@ class Heeding(Looker):
     @property
     def interval(self) -> float:
         return max(self._target.wished(), 2.0)
+
+
+class Falling(Looker):
+    """One that falls back to a shorter interval while hints stay away."""
+
+    def __init__(self, publish: Publisher, target: Target) -> None:
+        super().__init__(publish)
+        self._target = target
+
+    @property
+    def interval(self) -> float:
+        return self._target.fallback()
+
+
+async def test_when_webhooks_are_silent_the_next_look_is_sooner(scene: Scene, source: LookingSource) -> None:
+    made: list[Falling] = []
+
+    def watch(target: Target, publish: Publisher) -> Watch:
+        made.append(Falling(publish, target))
+        return made[-1]
+
+    source.watch = watch  # type: ignore[method-assign]
+    settings = replace(scene.route.settings, hints=HintSettings(every=60, interval=5), linger=1e9)
+    scene.route = replace(scene.route, settings=settings)
+    await scene.open()
+    (falling,) = made
+    await falling.end(pause=3600.0)
+    for _ in range(60):
+        scene.clock.advance(1)
+        await turn()
+    assert len(falling.looks) == 1
+    for _ in range(2):
+        scene.clock.advance(1)
+        await turn()
+    assert len(falling.looks) == 2, "five seconds after the last, which is over"
+    assert falling.interval == 5
+    assert scene.live.announce("shirts", b"/shirts/none") == 0
+    assert falling.interval == inf, "whatever URL of the route the hint is about"
+
+
+@pytest.mark.parametrize("hinted", [True, False])
+async def test_a_change_that_nobody_told_of_is_counted(scene: Scene, source: LookingSource, hinted: bool) -> None:
+    scene.route = replace(scene.route, settings=replace(scene.route.settings, hinted=hinted))
+    await scene.open()
+    (watch,) = source.watches
+    stats = scene.stats.routes["shirts"]
+
+    async def look(result: PollResult) -> int:
+        watch.publish.polled(result, 0.1)
+        await watch.end(pause=10.0)
+        return stats.reconciled
+
+    assert await look("changed") == 0, "the first state is no change"
+    for told, results, counted in (
+        (scene.live.announce, ["changed"], 0),
+        (None, ["unchanged"], 0),
+        (None, ["changed"], 1),
+        (scene.live.announce, ["error", "changed"], 1),
+        (lambda route, path: scene.live.refresh(route, path, False), ["changed"], 1),
+        (None, ["changed"], 2),
+    ):
+        if told is not None:
+            assert told("shirts", b"/shirts") == 1
+        for result in results:
+            scene.clock.advance(10.0)
+            await turn()
+            await look(result)  # type: ignore[arg-type]  # of these
+        assert stats.reconciled == (counted if hinted else 0)
 
 
 async def test_who_comes_with_a_wish_has_the_next_look_sooner(scene: Scene, source: LookingSource) -> None:

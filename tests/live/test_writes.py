@@ -32,7 +32,7 @@ class Told:
         self.stats = Stats()
         self.table = RouteTable(routes)
         self._followed = followed
-        self.announced = Writes(self.table, self._refresh, self.stats, [one.host for one in routes]).announced
+        self.announced = Writes(self.table, self._refresh, self.stats, hosts=[one.host for one in routes]).announced
         self._writes = Writes(self.table, self._refresh, self.stats)
 
     def _refresh(self, name: str, path: bytes, gone: bool) -> int:

@@ -67,7 +67,7 @@ class BatchLook:
         self.held_until = 0.0
         self._crowd = crowd
         self._clock = crowd.tools.clock
-        self._tempo = Tempo(crowd.pace, phase, self._wished)
+        self._tempo = Tempo(crowd.pace, phase, self._wished, self._fallback)
         conditional = crowd.tools.conditional
         self._memory = Memory(conditional.max_304, conditional.ttl, trusted=conditional.etag)
         self._hints = NONE
@@ -91,6 +91,10 @@ class BatchLook:
     def _wished(self) -> float:
         """What is wished for one of them all get."""
         return min((channel.target.wished() for channel in self.channels), default=inf)
+
+    def _fallback(self) -> float:
+        """The operator's, which is the route's."""
+        return min((channel.target.fallback() for channel in self.channels), default=inf)
 
     def fits(self, count: int, size: int) -> bool:
         """Whether there is room for so many, and so many bytes in the URL."""

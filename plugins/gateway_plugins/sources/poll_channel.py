@@ -55,7 +55,7 @@ class PolledChannel:
         self._target = target
         self._publish = publish
         self._fetcher = Fetcher(tools, target)
-        self._tempo = Tempo(pace, target.phase, target.wished)
+        self._tempo = Tempo(pace, target.phase, target.wished, target.fallback)
         self._memory = Memory(tools.conditional.max_304, tools.conditional.ttl, trusted=tools.conditional.etag)
         self._progress = Progress(tools.since, tools.pages)
         self._asked = b"", False

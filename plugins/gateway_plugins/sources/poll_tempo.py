@@ -43,13 +43,31 @@ class Pace:
 class Tempo:
     """The interval in force, and the failures in a row."""
 
-    __slots__ = ("_activity", "_first", "_pace", "_phase", "_pressure", "_quiet", "_told", "_wished", "failures")
+    __slots__ = (
+        "_activity",
+        "_fallback",
+        "_first",
+        "_pace",
+        "_phase",
+        "_pressure",
+        "_quiet",
+        "_told",
+        "_wished",
+        "failures",
+    )
 
-    def __init__(self, pace: Pace, phase: float, wished: Callable[[], float] = lambda: inf) -> None:
+    def __init__(
+        self,
+        pace: Pace,
+        phase: float,
+        wished: Callable[[], float] = lambda: inf,
+        fallback: Callable[[], float] = lambda: inf,
+    ) -> None:
         self.failures = 0
         self._pace = pace
         self._phase = phase
         self._wished = wished
+        self._fallback = fallback
         self._told = 0.0
         self._activity = pace.base
         self._pressure = 1.0
@@ -61,8 +79,11 @@ class Tempo:
 
     @property
     def interval(self) -> float:
-        """What a subscriber wishes for makes it shorter, within the operator's range; a slow backend longer."""
-        activity = min(self._activity, max(self._wished(), self._pace.shortest))
+        """What a subscriber wishes for makes it shorter, within the operator's range; a slow backend longer.
+
+        While hints stay away it is the operator's own choice for that.
+        """
+        activity = min(self._activity, max(self._wished(), self._pace.shortest), self._fallback())
         return min(activity * self._pressure, max(self._pace.longest, self._pace.base))
 
     @property

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
-from gateway.core.settings import Polls
+from gateway.core.settings import HintSettings, Polls
 from gateway.errors import UpstreamProtocolError, UpstreamUnavailable
 from gateway.plugin import Json
 from gateway.testing.source import turn
@@ -515,6 +516,25 @@ async def test_a_batch_heeds_what_one_of_its_subscribers_wishes_for() -> None:
         await scene.pass_time(20)
         assert len(scene.backend.batches) in (1, 2)
         assert scene.backend.singles == []
+
+
+async def test_a_batch_is_read_more_often_while_hints_stay_away() -> None:
+    async with together(interval="1h") as scene:
+        scene.route = replace(
+            scene.route, settings=replace(scene.route.settings, hints=HintSettings(every=60, interval=5))
+        )
+        scene.follow_all(3)
+        await scene.begin()
+        scene.backend.forget()
+        await scene.pass_time(50)
+        assert scene.backend.asked == []
+        await scene.pass_time(30)
+        assert len(scene.backend.batches) in (4, 5)
+        scene.channels.announce("orders", b"/api/orders/none")
+        await scene.pass_time(6)
+        scene.backend.forget()
+        await scene.pass_time(50)
+        assert scene.backend.asked == []
 
 
 async def test_items_within_a_resource() -> None:

@@ -143,3 +143,19 @@ def test_no_pause_is_out_of_bounds(
 @pytest.mark.parametrize("pace", [ADAPTIVE, FIXED])
 def test_it_shows_its_state(pace: Pace) -> None:
     assert repr(Tempo(pace, 1.0)) == "<Tempo every 8 s, 0 failures>"
+
+
+def test_while_hints_stay_away_the_operators_fallback_is_the_longest() -> None:
+    fallback = [inf]
+    made = Tempo(FIXED, 1.0, fallback=lambda: fallback[-1])
+    assert pauses(made, False, False) == [8.0, 8.0]
+    fallback.append(0.5)
+    assert made.soonest == 0.5
+    assert pauses(made, False, True) == [0.5, 0.5]
+    assert made.succeeded(changed=False, took=0.0, hints=Hints(slowest=3.0), random=0.5) == 3.0, (
+        "the backend goes first"
+    )
+    fallback.append(60.0)
+    assert pauses(made, False) == [8.0], "one that is longer changes nothing"
+    fallback.append(inf)
+    assert pauses(made, False) == [8.0]
