@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 
@@ -350,6 +351,26 @@ async def test_a_waiting_poll_is_refused_as_a_request_is(scene: Scene, status: i
     await turn()
     assert scene.refused[-1].status == answered
     assert scene.access.ends[-1].label != "normal"
+
+
+async def test_a_poll_says_how_far_it_got_and_not_how_far_the_channel_is(scene: Scene) -> None:
+    first = await poll(scene)
+    await scene.state([])
+    waiting = await poll(scene, answer(first)[1])
+    heard: list[str] = []
+
+    async def one_each_turn(publish: Publisher) -> None:
+        for number in range(8):
+            await publish.state([{"id": number}])
+            await asyncio.sleep(0)  # the answer is made in one of these turns
+
+    await scene.source.do(one_each_turn)
+    for client in (waiting, await poll(scene, answer(waiting)[1])):
+        events, reached = answer(client)
+        heard += events
+        assert reached == events[-1]
+    assert [int(event.rpartition(".")[2]) for event in heard] == list(range(2, 2 + len(heard)))
+    assert len(answer(waiting)[0]) < len(heard), "the channel went on before the answer was made"
 
 
 async def test_a_waiting_poll_is_sent_away_when_the_gateway_ends(scene: Scene) -> None:
