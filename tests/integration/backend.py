@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.integration.lines import Lines
+
 Item = dict[str, Any]
 
 
@@ -45,26 +47,22 @@ class Backend:
     stale: asyncio.Event | None = None
     late: int = 0
     marks: list[str] = field(default_factory=list)
-    server: asyncio.Server | None = None
     port: int = 0
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _lines: Lines = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lines = Lines(self._serve)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self.server.sockets[0].getsockname()[1]
+        self.port = self._lines.listen(self.port)
 
     async def stop(self) -> None:
         """Cut every connection, as a process that is killed."""
-        if self.server is not None:
-            self.server.close()
-            self.server = None
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._lines.stop()
 
     def last(self, target: str) -> Asked:
         """The latest request for a target: others come in between, of polls that linger."""
@@ -74,28 +72,19 @@ class Backend:
         return [asked for asked in self.asked if asked.method == "GET" and asked.header("authorization") == token]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            while asked := await _read(reader):
-                self.asked.append(asked)
-                if self.hold is not None:
-                    await self.hold.wait()
-                if self.mode == "hang":
-                    await asyncio.Event().wait()
-                answer = b"\x00not HTTP\r\n\r\n" if self.mode == "garbage" else self._answer(asked)
-                if self.stale is not None and asked.method == "GET":
-                    self.late += 1
-                    await self.stale.wait()
-                    self.late -= 1
-                writer.write(answer)
-                await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.transport.abort()
-            self._tasks.discard(task)
+        while asked := await _read(reader):
+            self.asked.append(asked)
+            if self.hold is not None:
+                await self.hold.wait()
+            if self.mode == "hang":
+                await asyncio.Event().wait()
+            answer = b"\x00not HTTP\r\n\r\n" if self.mode == "garbage" else self._answer(asked)
+            if self.stale is not None and asked.method == "GET":
+                self.late += 1
+                await self.stale.wait()
+                self.late -= 1
+            writer.write(answer)
+            await writer.drain()
 
     def _answer(self, asked: Asked) -> bytes:
         shirts = self.shirts.get(asked.header("authorization"))

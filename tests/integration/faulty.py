@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from tests.integration.lines import Lines
+
 _DROPPED = {"content-length", "transfer-encoding", "connection", "keep-alive", "content-encoding"}
 _VALIDATORS = {"etag", "last-modified"}
 
@@ -26,33 +28,21 @@ class Faulty:
     port: int = 0
     failed: int = 0
     read: list[str] = field(default_factory=list)
-    _server: asyncio.Server | None = None
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _lines: Lines = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lines = Lines(self._serve)
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.port = self._lines.listen()
 
     async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._lines.stop()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.target}", trust_env=False) as client:
-                while await self._exchange(reader, writer, client):
-                    pass
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.transport.abort()
-            self._tasks.discard(task)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.target}", trust_env=False) as client:
+            while await self._exchange(reader, writer, client):
+                pass
 
     async def _exchange(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: httpx.AsyncClient

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from tests.integration.lines import Lines
+
 
 @dataclass(slots=True)
 class Relay:
@@ -14,8 +16,10 @@ class Relay:
     port: int = 0
     up: bytearray = field(default_factory=bytearray)
     down: bytearray = field(default_factory=bytearray)
-    _server: asyncio.Server | None = None
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _lines: Lines = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lines = Lines(self._serve)
 
     @property
     def url(self) -> str:
@@ -29,37 +33,23 @@ class Relay:
         self.down.clear()
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.port = self._lines.listen()
 
     async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        self.cut()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._lines.stop()
 
     def cut(self) -> None:
         """End every connection without a word."""
-        for task in self._tasks:
-            task.cancel()
+        self._lines.cut()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+        their_reader, their_writer = await asyncio.open_connection("127.0.0.1", self.target)
         try:
-            their_reader, their_writer = await asyncio.open_connection("127.0.0.1", self.target)
-            try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(_pass(reader, their_writer, self.up))
-                    group.create_task(_pass(their_reader, writer, self.down))
-            finally:
-                their_writer.transport.abort()
-        except (OSError, asyncio.CancelledError):
-            pass
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_pass(reader, their_writer, self.up))
+                group.create_task(_pass(their_reader, writer, self.down))
         finally:
-            writer.transport.abort()
-            self._tasks.discard(task)
+            their_writer.transport.abort()
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: bytearray) -> None:

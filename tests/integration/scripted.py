@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.integration.gateways import Gateway, serve
+from tests.integration.lines import Lines
 
 Play = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -18,37 +19,32 @@ Play = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 class Scripted:
     """Answers each connection's first request with `answer`, or as `play` does, and closes.
 
-    `asked` are the heads it has read, `tasks` are its own.
+    `asked` are the heads it has read.
     """
 
     answer: bytes = b""
     play: Play | None = None
     asked: list[bytes] = field(default_factory=list)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _server: asyncio.Server | None = None
+    _lines: Lines = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lines = Lines(self._serve)
+
+    @property
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """Its own, one for each connection."""
+        return self._lines.tasks
 
     async def start(self, sock: socket.socket) -> None:
-        self._server = await asyncio.start_server(self._serve, sock=sock)
+        self._lines.listen(sock=sock)
 
     async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self._lines.stop()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self.tasks.add(task)
-        try:
-            await (self.play or self._answer)(reader, writer)
-            await writer.drain()
-            writer.close()
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            writer.transport.abort()
-        finally:
-            self.tasks.discard(task)
+        await (self.play or self._answer)(reader, writer)
+        await writer.drain()
+        writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.asked.append(await reader.readuntil(b"\r\n\r\n"))
