@@ -78,3 +78,5 @@ class Lines:
         end = self._open.pop(task)
         if isinstance(end, socket.socket):  # it never began
             end.close()
+        if not task.cancelled() and (error := task.exception()) is not None:  # told now, not when it is collected
+            task.get_loop().call_exception_handler({"message": "a test's own server failed", "exception": error})

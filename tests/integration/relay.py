@@ -48,6 +48,8 @@ class Relay:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_pass(reader, their_writer, self.up))
                 group.create_task(_pass(their_reader, writer, self.down))
+        except* OSError:  # an end is gone, and then the other one is cut
+            pass
         finally:
             their_writer.transport.abort()
 
