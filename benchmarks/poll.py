@@ -22,7 +22,7 @@ from benchmarks.conditional import NOT_MODIFIED, WHOLE
 from benchmarks.harness import main, options, workplace
 from benchmarks.processes import cores, first_line, module, running
 from benchmarks.report import Cell, save, table
-from gateway.app import SystemClock, make, make_all
+from gateway.build import SystemClock, make, make_all
 from gateway.core.http import Request
 from gateway.core.route import parse_template
 from gateway.core.settings import Limits, LiveSettings, PluginUse, Route, UpstreamSettings

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.report import Cell, median, save, table
-from gateway.app import SystemClock
+from gateway.build import SystemClock
 from gateway.core.asgi import Framing
 from gateway.core.codes import Disconnect
 from gateway.core.event import Change, Event

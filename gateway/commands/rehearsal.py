@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
 
-from gateway.app import make, make_all
+from gateway.build import make, make_all
 from gateway.core.asgi import Framing, Header, Headers
 from gateway.core.codes import Disconnect
 from gateway.core.event import Change, Json

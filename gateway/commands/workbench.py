@@ -39,7 +39,7 @@ _as = click.option(
 @_header
 def explain(file: str, url: str, claims: str | None, headers: tuple[str, ...]) -> None:
     """Say which route answers URL, what the backend is asked for it, and who shares that."""
-    from gateway.app import SystemClock
+    from gateway.build import SystemClock
     from gateway.commands.explain import explained
     from gateway.commands.rehearsal import ask, source_of
     from gateway.config import load
@@ -65,7 +65,7 @@ def poll(  # noqa: PLR0913 - one for each option
     file: str, url: str, once: bool, diff: str | None, save: str | None, claims: str | None, headers: tuple[str, ...]
 ) -> None:
     """Poll URL once: show the request, the answer's headers, and the events that clients would be sent."""
-    from gateway.app import SystemClock
+    from gateway.build import SystemClock
     from gateway.commands.poll import ShownUpstream, poll_once
     from gateway.commands.rehearsal import ask
     from gateway.config import load
@@ -100,7 +100,7 @@ def poll(  # noqa: PLR0913 - one for each option
 @_header
 def probe(url: str, seconds: float, headers: tuple[str, ...]) -> None:
     """Look at an API for a while, and print the configuration to watch it with, a comment for each guess."""
-    from gateway.app import SystemClock
+    from gateway.build import SystemClock
     from gateway.commands.probe import probe as run
     from gateway.commands.probe import upstream_settings
     from gateway.core.stats import UpstreamStats
@@ -167,7 +167,7 @@ def tail(  # noqa: PLR0913 - one for each option
 
     Headers are also read from the environment: TIDEGATE_HEADERS, one a line.
     """
-    from gateway.app import SystemClock
+    from gateway.build import SystemClock
     from gateway.commands.shown import pretty, raw
     from gateway.commands.streams import TRANSPORTS
     from gateway.commands.tail import FALLBACK, Followed, Refused, events, followed_url

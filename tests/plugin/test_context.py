@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gateway.app import SystemClock
+from gateway.build import SystemClock
 from gateway.plugin import Clock, Context
 from gateway.testing.clock import ManualClock
 
