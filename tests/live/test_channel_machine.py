@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from unittest.mock import patch
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -375,7 +376,7 @@ class ChannelMachine(RuleBasedStateMachine):
 
 DEEP = settings().max_examples > 1000  # as the profile says
 ChannelMachine.TestCase.settings = settings(max_examples=3000 if DEEP else 300, stateful_step_count=40)
-TestChannelMachine = ChannelMachine.TestCase
+TestChannelMachine = pytest.mark.timeout(0 if DEEP else 120)(ChannelMachine.TestCase)
 
 
 def test_the_event_is_what_the_machine_reads() -> None:

@@ -35,9 +35,9 @@ class JsonCodec:
             value: Json = _decode(data)
         except RecursionError:
             raise ValueError("JSON is nested too deeply") from None
-        except UnicodeError:
-            raise ValueError("JSON is not UTF-8") from None
-        except msgspec.DecodeError as error:
+        except (UnicodeError, msgspec.DecodeError) as error:
+            if isinstance(error, UnicodeError) or "UTF-8" in str(error):  # the one until msgspec 0.22, the other since
+                raise ValueError("JSON is not UTF-8") from None
             raise ValueError(f"not JSON: {error}") from None
         if _may_be_deep(data) and too_deep(value):
             raise ValueError("JSON is nested too deeply")

@@ -51,12 +51,12 @@ class Failed(Exception):
     @property
     def is_budget(self) -> bool:
         """Whether the backend has been asked too often."""
-        return self.status == 429
+        return self.status == 429 or (self.status == 403 and self.retry_after is not None)
 
     @property
     def is_refusal(self) -> bool:
         """Whether the backend says that the request itself was wrong."""
-        return self.status is not None and 400 <= self.status < 500 and self.status not in (408, 429)
+        return self.status is not None and 400 <= self.status < 500 and self.status != 408 and not self.is_budget
 
 
 class Validators(NamedTuple):
@@ -107,10 +107,18 @@ def judge(
         return True
     if status == 304 and conditional:
         return False
-    if status in (401, 403) or status in terminal or (status in (404, 410) and not has_state):
+    wait = _wait(answer, now, rates)
+    refused = status == 401 or (status == 403 and wait is None)
+    if refused or status in terminal or (status in (404, 410) and not has_state):
         raise Refused(status, [header for header in answer.headers if header[0].lower() == b"www-authenticate"])
-    wait = retry_after(answer.headers, now, rates) if status in (429, 503) else None
     raise Failed(_why(status), status, wait, code="upstream_status")
+
+
+def _wait(answer: Answer, now: float, rates: Rates) -> float | None:
+    """The pause that a failure asks for. GitHub says 403 where others say 429: with a pause it is about the rate."""
+    if answer.status == 403:
+        return retry_after(answer.headers, now, rates._replace(share=0.0, kept=0))
+    return retry_after(answer.headers, now, rates) if answer.status in (429, 503) else None
 
 
 def validators_of(headers: tuple[tuple[bytes, bytes], ...]) -> Validators:

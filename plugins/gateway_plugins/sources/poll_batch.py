@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.plugin import Again, Answer, Headers, Json, Look, PollResult, Refused, Status, Unshared
 from gateway_plugins.sources.poll_answer import Failed, Validators, judge, validators_of
-from gateway_plugins.sources.poll_fetcher import OFF_LOOP, Fetcher, again, late, spent
+from gateway_plugins.sources.poll_fetcher import OFF_LOOP, Fetcher, again, late, spent, waiting
 from gateway_plugins.sources.poll_gather import Listing
 from gateway_plugins.sources.poll_hints import NONE, hints_of
 from gateway_plugins.sources.poll_ids import MOST, Found, asked
@@ -158,6 +158,9 @@ class BatchLook:
         pause = self._tempo.succeeded(changed=result == "changed", took=took, hints=hints, random=clock.random())
         if hints.exhausted:
             publish.met("budget_spent", spent(pause))
+            if not self._tempo.tolerated(pause):
+                for channel in self.channels:
+                    channel.tell(waiting(pause))
         return self._again(pause, hints.exhausted, budget=True)
 
     def _speaker(self) -> tuple[Fetcher | None, Headers]:
@@ -280,7 +283,7 @@ class BatchLook:
 
     def _failed(self, failure: Failed, took: float) -> Again:
         """Where the fault may be a resource's, the batch is divided until it is known which one's."""
-        of_it = failure.code in _OF_IT and failure.status not in _NOT_OF_IT
+        of_it = failure.code in _OF_IT and failure.status not in _NOT_OF_IT and not failure.is_budget
         if of_it:
             next(iter(self.channels)).publish.met("batch_refused", failure.reason)
         if of_it and (failure.is_refusal or not self.proven):
@@ -291,13 +294,13 @@ class BatchLook:
         pause = self._tempo.failed(took=took, retry_after=wait, random=self._clock.random(), budget=budget)
         for channel in self.channels:
             channel.fail(self._told(failure, pause, has_state=channel.publish.has_state))
-        if of_it and not self._tempo.tolerated and not self._crowd.divide(self, pause) and len(self.channels) == 1:
+        if of_it and self._tempo.failing and not self._crowd.divide(self, pause) and len(self.channels) == 1:
             self._scatter()
         return self._again(pause, wait and pause, budget=budget)
 
     def _told(self, failure: Failed, pause: float, *, has_state: bool) -> Status | None:
         """What a channel's subscribers are told of it."""
-        if self._tempo.tolerated and has_state:
+        if self._tempo.tolerated(pause) and has_state:
             return None
         return Status(
             state="stale" if has_state else "error",

@@ -23,9 +23,9 @@ from gateway.plugin import (
     Target,
 )
 from gateway_plugins.sources.poll_answer import Failed, Validators, judge, validators_of
-from gateway_plugins.sources.poll_fetcher import Fetcher, Tools, again, late, spent
+from gateway_plugins.sources.poll_fetcher import Fetcher, Tools, again, late, spent, waiting
 from gateway_plugins.sources.poll_gather import End, Listing
-from gateway_plugins.sources.poll_hints import NONE, hints_of
+from gateway_plugins.sources.poll_hints import NONE, Hints, hints_of
 from gateway_plugins.sources.poll_memory import Memory
 from gateway_plugins.sources.poll_pages_options import Pages
 from gateway_plugins.sources.poll_since import TOP, Progress, position
@@ -109,14 +109,22 @@ class PolledChannel:
             return self._failed(failure, took)
         took = clock.monotonic() - started
         publish.polled(result, took)
-        if not self._known_ok:
-            self._known_ok = True
-            publish.status(Status(state="ok"))
         hints = self._hints
         pause = self._tempo.succeeded(changed=result == "changed", took=took, hints=hints, random=clock.random())
-        if hints.exhausted:
-            publish.met("budget_spent", spent(pause))
+        self._tell_good(hints, pause)
         return again(self._tools, self._tempo, pause, hints.exhausted, budget=True)
+
+    def _tell_good(self, hints: Hints, pause: float) -> None:
+        spoken = self._known_ok
+        self._known_ok = True
+        if hints.exhausted:
+            self._publish.met("budget_spent", spent(pause))
+            if not self._tempo.tolerated(pause):
+                self._known_ok = False
+                self._publish.status(waiting(pause))
+                return
+        if not spoken:
+            self._publish.status(Status(state="ok"))
 
     async def _look(self, now: float) -> PollResult:
         changes = self._changes(now)
@@ -238,7 +246,7 @@ class PolledChannel:
         wait, budget = failure.retry_after, failure.is_budget
         pause = self._tempo.failed(took=took, retry_after=wait, random=self._clock.random(), budget=budget)
         has_state = self._publish.has_state
-        if not (self._tempo.tolerated and has_state):
+        if not (self._tempo.tolerated(pause) and has_state):
             self._publish.status(
                 Status(
                     state="stale" if has_state else "error",

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gateway.plugin import Again, Answer, Clock, Headers, Target, Unshared, UpstreamError
+from gateway.plugin import Again, Answer, Clock, Headers, Status, Target, Unshared, UpstreamError
 from gateway_plugins.sources.poll_answer import Failed, Reading, is_heavy, read
 from gateway_plugins.sources.poll_formats import Format
 from gateway_plugins.sources.poll_hints import USUAL, Rates, unshared
@@ -126,6 +126,12 @@ def late() -> Failed:
 def spent(pause: float) -> str:
     """What an operator is told of a budget that is used up."""
     return f"what polls may use of the backend's rate limit is used up: they wait {pause:.0f} s"
+
+
+def waiting(pause: float) -> Status:
+    """What clients are told of it, where the pause is long."""
+    reason = "the backend may not be asked for now: its rate limit is used up"
+    return Status(state="stale", code="budget_spent", reason=reason, retry_in=pause)
 
 
 def again(tools: Tools, tempo: Tempo, pause: float, wanted: float | None, *, budget: bool) -> Again:

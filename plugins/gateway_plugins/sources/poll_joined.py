@@ -113,9 +113,13 @@ class JoinedChannel:
         """The batch brought no state; without a status that is not spoken of yet."""
         self.publish.polled("error", None)
         if status is not None:
-            self._known_ok = False
             self._alone.forget()
-            self.publish.status(status)
+            self.tell(status)
+
+    def tell(self, status: Status) -> None:
+        """Something is wrong with the batch, if it is only that it has to wait."""
+        self._known_ok = False
+        self.publish.status(status)
 
     def go_alone(self) -> None:
         """Be looked at by its own URL, now and for a while."""

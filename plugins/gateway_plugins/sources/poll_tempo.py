@@ -96,9 +96,13 @@ class Tempo:
         return min(wanted or 0.0, self._pace.max_wait if budget else self._pace.max_backoff)
 
     @property
-    def tolerated(self) -> bool:
-        """Whether the failures so far need not be spoken of."""
-        return self.failures <= self._pace.tolerate
+    def failing(self) -> bool:
+        """Whether there have been more failures in a row than are tolerated."""
+        return self.failures > self._pace.tolerate
+
+    def tolerated(self, pause: float) -> bool:
+        """Whether the failures so far need not be spoken of, with such a pause before anything else is known."""
+        return not self.failing and pause <= (self._pace.tolerate + 1) * self.interval
 
     def succeeded(self, *, changed: bool, took: float, hints: Hints, random: float) -> float:
         """The pause after a good answer."""

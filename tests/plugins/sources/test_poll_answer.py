@@ -14,6 +14,7 @@ from gateway.testing.clock import ManualClock
 from gateway_plugins.codecs.json import JsonOptions, plugin
 from gateway_plugins.sources.poll_answer import Failed, Reading, Validators, is_heavy, judge, read, validators_of
 from gateway_plugins.sources.poll_formats import formats
+from gateway_plugins.sources.poll_hints import USUAL
 
 JSON = formats(plugin.make(JsonOptions(), Context(clock=ManualClock())).decode)["json"]
 NOW = 1_700_000_000.0
@@ -61,6 +62,24 @@ def test_what_fails(status: int) -> None:
     assert caught.value.status == status
     assert caught.value.reason.startswith(f"the backend answered {status}")
     assert caught.value.retry_after == (7.0 if status in (429, 503) else None)
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({"Retry_After": "60"}, 60.0),
+        ({"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "30"}, 30.0),
+        ({"X_RateLimit_Remaining": "1", "X_RateLimit_Reset": "30"}, None),
+        ({"X_RateLimit_Limit": "60"}, None),
+    ],
+)
+def test_a_403_with_a_pause_is_about_the_rate(headers: dict[str, str], wait: float | None) -> None:
+    """GitHub's way. With anything left it is a refusal, whatever of that polls may use."""
+    rates = USUAL._replace(share=0.5, kept=10)
+    with pytest.raises(Failed if wait is not None else Refused) as caught:
+        judge(answer(403, **headers), conditional=True, has_state=True, now=NOW, rates=rates)
+    if isinstance(caught.value, Failed):
+        assert (caught.value.retry_after, caught.value.is_budget, caught.value.is_refusal) == (wait, True, False)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

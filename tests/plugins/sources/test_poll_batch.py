@@ -138,6 +138,25 @@ async def test_a_batch_leaves_a_part_of_the_limit_to_others() -> None:
             assert len(scene.backend.batches) == 1
 
 
+async def test_all_of_a_batch_hear_that_it_waits_for_long() -> None:
+    async with together() as scene:
+        one, two = scene.follow_all(2)
+        for seconds in (b"29", b"60"):
+            budget = (b"ratelimit-remaining", b"0"), (b"ratelimit-reset", seconds)
+            scene.backend.many = lambda ids, budget=budget: told(  # type: ignore[misc]
+                200, [scene.backend.orders[one] for one in ids], *budget
+            )
+            await (scene.pass_time(30) if one.version else scene.begin())
+            assert [each.status for each in (one, two)] == ["ok" if seconds == b"29" else "stale"] * 2
+        scene.backend.many = lambda ids: None
+        await scene.pass_time(60)
+        assert [each.status for each in (one, two)] == ["ok"] * 2
+        scene.backend.many = lambda ids: told(403, None, (b"retry-after", b"60"))
+        await scene.pass_time(11)
+        assert [(each.status, each.refused) for each in (one, two)] == [("stale", None)] * 2
+        assert scene.backend.singles == [], "nobody's URL is to blame"
+
+
 async def test_what_vanishes_is_as_if_it_were_alone() -> None:
     async with together(max_backoff="20s") as scene:
         one, two = scene.follow_all(2)

@@ -174,6 +174,25 @@ async def test_a_budget_that_is_used_up_is_waited_for_and_counted() -> None:
     assert this.channel.incidents == ["budget_spent"] * 2
 
 
+@pytest.mark.parametrize(("reset", "told"), [(29, []), (31, ["stale", "ok"])])
+async def test_a_long_wait_for_a_budget_is_told(reset: int, told: list[str]) -> None:
+    """Longer than the three intervals of failures that are not spoken of."""
+    spent = ok(b"[1]", X_RateLimit_Remaining="0", X_RateLimit_Reset=str(reset))
+    this = run(spent, spent, ok(b"[1]"), jitter="0%")
+    await this.polls(3)
+    assert [status.state for status in this.channel.told] == told
+    if told:
+        assert (this.channel.told[0].code, this.channel.told[0].retry_in) == ("budget_spent", 31.0)
+
+
+@pytest.mark.parametrize(("status", "wait", "told"), [(429, "31", 1), (403, "31", 1), (503, "31", 1), (429, "29", 0)])
+async def test_a_long_pause_after_a_failure_is_told_at_once(status: int, wait: str, told: int) -> None:
+    this = run(ok(b"[1]"), answer(status, retry_after=wait), jitter="0%")
+    await this.polls(2)
+    assert [one.state for one in this.channel.told] == ["stale"] * told
+    assert this.clock.slept[-1] == float(wait)
+
+
 async def test_not_everyone_comes_back_at_once() -> None:
     this = run(ok(b"[1]"), answer(503, retry_after="30"), randoms=(0.5, 0.9))
     await this.polls(2)
