@@ -11,6 +11,7 @@ import pytest
 from gateway.app import Application, application, links
 from gateway.config import load
 from gateway.core.asgi import Message, Scope
+from tests.lines import listening
 
 CONFIG = """
 listen: ["127.0.0.1:0"]
@@ -163,14 +164,12 @@ async def test_requests_under_way_are_answered_before_the_upstreams_close(tmp_pa
         await writer.drain()
         writer.close()
 
-    backend = await asyncio.start_server(slow, "127.0.0.1", 0)
-    port = backend.sockets[0].getsockname()[1]
-    file = tmp_path / "gateway.yaml"
-    file.write_text(CONFIG.replace("127.0.0.1:1", f"127.0.0.1:{port}"))
-    app = Application(load(str(file), {}))
     inbox: asyncio.Queue[Message] = asyncio.Queue()
     sent: asyncio.Queue[Message] = asyncio.Queue()
-    async with backend, asyncio.TaskGroup() as group:
+    async with listening(slow) as port, asyncio.TaskGroup() as group:
+        file = tmp_path / "gateway.yaml"
+        file.write_text(CONFIG.replace("127.0.0.1:1", f"127.0.0.1:{port}"))
+        app = Application(load(str(file), {}))
         life = group.create_task(app({"type": "lifespan"}, inbox.get, sent.put))
         inbox.put_nowait({"type": "lifespan.startup"})
         await sent.get()

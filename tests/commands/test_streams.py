@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from gateway.commands.streams import TRANSPORTS, Ended, Event, Wanted, closed, decode_sse, refusal
+from tests.lines import listening
 
 ONE: Event = {"id": "e.1", "type": "message", "data": {"text": "a: b\nc"}}
 TWO: Event = {"type": "status", "data": None}
@@ -34,11 +35,8 @@ async def answering(
             await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a?b=1"
-    finally:
-        server.close()
+    async with listening(serve) as port:
+        yield f"http://127.0.0.1:{port}/a?b=1"
 
 
 def answer(kind: str, body: bytes, status: str = "200 OK") -> bytes:

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.integration.lines import Lines
+from tests.lines import Lines
 
 Item = dict[str, Any]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from tests.integration.lines import Lines
+from tests.lines import Lines
 
 _DROPPED = {"content-length", "transfer-encoding", "connection", "keep-alive", "content-encoding"}
 _VALIDATORS = {"etag", "last-modified"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from tests.integration.lines import Lines
+from tests.lines import Lines
 
 
 @dataclass(slots=True)

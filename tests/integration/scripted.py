@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.integration.gateways import Gateway, serve
-from tests.integration.lines import Lines
+from tests.lines import Lines
 
 Play = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

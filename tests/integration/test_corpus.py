@@ -23,6 +23,7 @@ from gateway.plugin import Options
 from gateway.wire.reader import RequestReader
 from tests.corpus.passed import HANGING, PASSED, Seen
 from tests.corpus.requests import REFUSED
+from tests.lines import listening
 from tests.wire.test_reader import Requests
 from tests.wire.wired import Running, serving
 
@@ -73,8 +74,6 @@ class Recorder:
         except h11.RemoteProtocolError as error:
             if "closed" not in str(error):  # a request that breaks off is what the gateway does to bad ones
                 self.wrong.append(error)
-        finally:
-            writer.close()
 
     async def _one(self, server: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         got: Got | None = None
@@ -156,12 +155,11 @@ def settings_for(port: int) -> Gateway:
 async def shared() -> AsyncIterator[Front]:
     """One gateway for all cases: that it survives them is half of what they show."""
     recorder = Recorder()
-    backend = await asyncio.start_server(recorder.serve, "127.0.0.1", 0)
-    app = Application(settings_for(backend.sockets[0].getsockname()[1]))
-    async with serving(app.lead, lifespan=True) as server:
-        asyncio.get_running_loop().set_debug(False)  # which costs more than the cases do
-        yield Front(server, app, recorder)
-    backend.close()
+    async with listening(recorder.serve) as port:
+        app = Application(settings_for(port))
+        async with serving(app.lead, lifespan=True) as server:
+            asyncio.get_running_loop().set_debug(False)  # which costs more than the cases do
+            yield Front(server, app, recorder)
 
 
 @pytest.fixture

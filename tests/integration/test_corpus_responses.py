@@ -14,6 +14,7 @@ import pytest_asyncio
 from gateway.app import Application
 from tests.corpus.responses import BAD, BROKEN, GOOD
 from tests.integration.test_corpus import WAYS, Way, settings_for
+from tests.lines import listening
 from tests.wire.wired import Answer, parse, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -39,16 +40,14 @@ class Liar:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         lied = False
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                if not head.startswith(b"GET /case "):
-                    self.reused = self.reused or lied
-                    writer.write(PROBE_ANSWER)
-                    continue
-                lied = True
-                await self._lie(writer)
-        writer.close()
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            if not head.startswith(b"GET /case "):
+                self.reused = self.reused or lied
+                writer.write(PROBE_ANSWER)
+                continue
+            lied = True
+            await self._lie(writer)
 
     async def _lie(self, writer: asyncio.StreamWriter) -> None:
         try:
@@ -106,12 +105,11 @@ def read(data: bytes) -> Answer:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def front() -> AsyncIterator[Front]:
     liar = Liar()
-    backend = await asyncio.start_server(liar.serve, "127.0.0.1", 0)
-    app = Application(settings_for(backend.sockets[0].getsockname()[1]))
-    async with serving(app.lead, lifespan=True) as server:
-        asyncio.get_running_loop().set_debug(False)  # which costs more than the cases do
-        yield Front(server.port, liar)
-    backend.close()
+    async with listening(liar.serve) as port:
+        app = Application(settings_for(port))
+        async with serving(app.lead, lifespan=True) as server:
+            asyncio.get_running_loop().set_debug(False)  # which costs more than the cases do
+            yield Front(server.port, liar)
 
 
 @pytest.mark.parametrize("way", WAYS)

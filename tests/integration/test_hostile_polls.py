@@ -10,6 +10,7 @@ import pytest
 
 from tests.integration.clients import aiohttp_sse, heard
 from tests.integration.conftest import Serve
+from tests.lines import listening
 
 CONFIG = """\
 upstreams:
@@ -51,17 +52,13 @@ class Hostile:
             await self._news.wait_for(lambda: self.asked.count(path) >= most)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].decode().lstrip("/")
-            async with self._news:
-                self.asked.append(path)
-                self._news.notify_all()
-            await self._answer(path, writer)
-            await writer.drain()
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
+        path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].decode().lstrip("/")
+        async with self._news:
+            self.asked.append(path)
+            self._news.notify_all()
+        await self._answer(path, writer)
+        await writer.drain()
+        writer.close()
 
     async def _answer(self, path: str, writer: asyncio.StreamWriter) -> None:
         if path == "endless":
@@ -90,9 +87,7 @@ class Hostile:
 @pytest.fixture
 async def hostile() -> AsyncIterator[Hostile]:
     backend = Hostile()
-    server = await asyncio.start_server(backend.serve, "127.0.0.1", 0)
-    backend.port = server.sockets[0].getsockname()[1]
-    async with server:
+    async with listening(backend.serve) as backend.port:
         yield backend
 
 

@@ -9,8 +9,8 @@ import asyncio
 import json
 import os
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
 from typing import Any
 
 import aiohttp
@@ -18,6 +18,7 @@ import pytest
 
 from tests.integration.conftest import Serve
 from tests.integration.processes import LIMIT
+from tests.lines import listening
 
 CONFIG = """\
 limits: {{connections: 1000}}
@@ -42,14 +43,12 @@ class Counter:
         self.looks = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):  # the end of the test
-            while True:
-                await reader.readuntil(b"\r\n\r\n")
-                self.looks = min(self.looks + 1, CHANGES)
-                body = json.dumps([{"id": number, "n": self.looks} for number in range(ITEMS)]).encode()
-                head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
-                writer.write(head + body)
-        writer.close()
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            self.looks = min(self.looks + 1, CHANGES)
+            body = json.dumps([{"id": number, "n": self.looks} for number in range(ITEMS)]).encode()
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+            writer.write(head + body)
 
 
 # The events of one exchange as they come.
@@ -116,20 +115,11 @@ async def follow(session: aiohttp.ClientSession, url: str, read: Read, chance: r
     return heard
 
 
-@asynccontextmanager
-async def counting() -> AsyncIterator[tuple[Counter, str]]:
-    counter = Counter()
-    server = await asyncio.start_server(counter.serve, "127.0.0.1", 0)
-    async with server:
-        yield counter, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        server.close()
-
-
 @pytest.mark.timeout(CHANGES + 120)
 async def test_every_event_reaches_every_client_once(gateway: Serve) -> None:
     chance = random.Random(4)
-    async with counting() as (_, backend):
-        running = gateway(CONFIG.format(url=backend))
+    async with listening(Counter().serve) as port:
+        running = gateway(CONFIG.format(url=f"http://127.0.0.1:{port}"))
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout()) as session:
             url = f"{running.url}/things"

@@ -6,7 +6,6 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 import pytest
 
@@ -15,6 +14,7 @@ from gateway.testing.fold import Fold
 from tests.integration.clients import Said, httpx_ndjson
 from tests.integration.conftest import Serve
 from tests.integration.processes import LIMIT
+from tests.lines import listening
 
 CONFIG = """\
 upstreams:
@@ -45,15 +45,13 @@ class Counter:
         return [{"id": number, "n": self.looks, "padding": PADDING} for number in range(ITEMS)]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):  # the end of the test
-            while True:
-                await reader.readuntil(b"\r\n\r\n")
-                self.looks += self.lively
-                body = json.dumps(self.document()).encode()
-                head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
-                writer.write(head + body)
-                await writer.drain()
-        writer.close()
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            self.looks += self.lively
+            body = json.dumps(self.document()).encode()
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+            writer.write(head + body)
+            await writer.drain()
 
 
 class Sloth:
@@ -95,9 +93,8 @@ class Sloth:
 @pytest.fixture
 async def counter() -> AsyncIterator[tuple[Counter, str]]:
     counter = Counter()
-    server = await asyncio.start_server(counter.serve, "127.0.0.1", 0)
-    yield counter, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    server.close()
+    async with listening(counter.serve) as port:
+        yield counter, f"http://127.0.0.1:{port}"
 
 
 @pytest.mark.parametrize("policy", ["snapshot", "skip", "disconnect"])

@@ -6,13 +6,13 @@ import asyncio
 import resource
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
 
 import httpx
 import pytest
 
 from tests.integration.backend import Backend
 from tests.integration.conftest import Serve
+from tests.lines import listening
 
 CONFIG = """\
 limits: {{connections_per_ip: 3000, head_time: 10s}}
@@ -63,12 +63,10 @@ class Files:
     SMALL = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nsmall"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(self.SMALL if head.startswith(b"GET /small") else self.LARGE)
-                await writer.drain()
-        writer.close()
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            writer.write(self.SMALL if head.startswith(b"GET /small") else self.LARGE)
+            await writer.drain()
 
 
 class Sloth(asyncio.Protocol):
@@ -107,16 +105,15 @@ async def sloth(port: int) -> Sloth:
 @pytest.mark.usefixtures("many_files")
 async def test_others_are_served_beside_a_crowd_that_reads_no_answer(gateway: Serve) -> None:
     asyncio.get_running_loop().set_debug(False)
-    server = await asyncio.start_server(Files().serve, "127.0.0.1", 0, backlog=CROWD)
-    running = gateway(CONFIG.format(url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
-    crowd = [await sloth(running.port) for _ in range(CROWD)]
-    transport = httpx.AsyncHTTPTransport(local_address="127.0.0.2")  # another client than the crowd
-    async with httpx.AsyncClient(transport=transport, timeout=20) as client:
-        for _ in range(20):
-            answer = await client.get(f"{running.url}/small", headers={"connection": "close"})
-            assert (answer.status_code, answer.text) == (200, "small")
-    for one in crowd:
-        assert one.transport is not None
-        one.transport.abort()
-    await running.idle()
-    server.close()
+    async with listening(Files().serve, socket.create_server(("127.0.0.1", 0), backlog=CROWD)) as port:
+        running = gateway(CONFIG.format(url=f"http://127.0.0.1:{port}"))
+        crowd = [await sloth(running.port) for _ in range(CROWD)]
+        transport = httpx.AsyncHTTPTransport(local_address="127.0.0.2")  # another client than the crowd
+        async with httpx.AsyncClient(transport=transport, timeout=20) as client:
+            for _ in range(20):
+                answer = await client.get(f"{running.url}/small", headers={"connection": "close"})
+                assert (answer.status_code, answer.text) == (200, "small")
+        for one in crowd:
+            assert one.transport is not None
+            one.transport.abort()
+        await running.idle()

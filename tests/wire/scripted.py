@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 from gateway.core.settings import Pool, Timeouts, UpstreamSettings, UpstreamTls
+from tests.lines import listening
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -53,7 +54,6 @@ class Upstream:
 
     def __init__(self, *scripts: Script) -> None:
         self._scripts = scripts
-        self._server: asyncio.Server | None = None
         self.failures: list[BaseException] = []
         self.port = 0
         self.count = 0
@@ -87,21 +87,11 @@ class Upstream:
 
 
 @asynccontextmanager
-async def upstream(
-    *scripts: Script, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
-) -> AsyncIterator[Upstream]:
+async def upstream(*scripts: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[Upstream]:
     """The first connection is served by the first script and so on; the last serves the rest."""
     this = Upstream(*scripts)
-    server = await asyncio.start_server(this._serve, host, 0, ssl=tls)
-    this.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(this._serve, tls=tls) as this.port:
         yield this
-    finally:
-        server.close()
-        for peer in this.peers:
-            peer.reset()
-        await server.wait_closed()
-        await until(lambda: this.running == 0)
     assert not this.failures, this.failures
 
 

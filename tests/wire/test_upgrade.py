@@ -14,6 +14,7 @@ from gateway.errors import UpstreamProtocolError, UpstreamTimeout, UpstreamUnava
 from gateway.wire.connect import Connector
 from gateway.wire.incoming import MAX_HEAD, MAX_INFORMATIONAL
 from gateway.wire.upgrade import MAX_REFUSAL, Knock, Upgraded, upgrade
+from tests.lines import listening
 from tests.wire.wired import Line
 
 KEY, ACCEPT = b"dGhlIHNhbXBsZSBub25jZQ==", b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # of RFC 6455 section 1.3
@@ -128,13 +129,10 @@ async def answering(data: bytes, response: float = 5.0) -> Upgraded | Answer:
         writer.write(data)
         with contextlib.suppress(OSError):
             await reader.read()
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
         over.set()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        one = settings(server.sockets[0].getsockname()[1], response)
+    async with listening(serve) as port:
+        one = settings(port, response)
         try:
             found = await upgrade(one, Connector(one), b"GET / HTTP/1.1\r\n\r\n", KEY)
             if isinstance(found, Upgraded):

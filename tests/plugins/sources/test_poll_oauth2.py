@@ -20,6 +20,7 @@ from gateway.wire.upstream import HttpUpstream
 from gateway_plugins.sources.poll_answer import Failed
 from gateway_plugins.sources.poll_oauth2 import OAuth2, Tokens
 from gateway_plugins.sources.poll_options import PollOptions
+from tests.lines import listening
 from tests.plugins.sources.scripted import Run, answer, ok, run
 
 SECRET = "s3cr3t/&"
@@ -36,9 +37,7 @@ class TokenServer:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[TokenServer]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        async with server:
+        async with listening(self._serve) as self.port:
             yield self
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

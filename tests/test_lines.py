@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from gateway.testing.source import turn
-from tests.integration.lines import Lines
+from tests.lines import Lines
 
 
 @pytest.mark.parametrize("turns", range(10))

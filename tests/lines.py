@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from gateway.testing.source import turn
 
@@ -17,8 +19,9 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 class Lines:
     """`serve` has each connection until it returns; what it has not closed itself is cut then."""
 
-    def __init__(self, serve: Serve) -> None:
+    def __init__(self, serve: Serve, tls: ssl.SSLContext | None = None) -> None:
         self._serve = serve
+        self._tls = tls
         self._sock: socket.socket | None = None
         self._open: dict[asyncio.Task[None], socket.socket | asyncio.StreamWriter] = {}
 
@@ -62,7 +65,10 @@ class Lines:
         task.add_done_callback(self._ended)
 
     async def _run(self, connection: socket.socket) -> None:
-        reader, writer = await asyncio.open_connection(sock=connection)
+        try:
+            reader, writer = await self._streams(connection)
+        except OSError:  # a TLS handshake that failed
+            return
         task = asyncio.current_task()
         assert task is not None
         self._open[task] = writer
@@ -74,9 +80,28 @@ class Lines:
             if not writer.is_closing():
                 writer.transport.abort()
 
+    async def _streams(self, connection: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport, _ = await loop.connect_accepted_socket(lambda: protocol, connection, ssl=self._tls)
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         end = self._open.pop(task)
         if isinstance(end, socket.socket):  # it never began
             end.close()
         if not task.cancelled() and (error := task.exception()) is not None:  # told now, not when it is collected
             task.get_loop().call_exception_handler({"message": "a test's own server failed", "exception": error})
+
+
+@asynccontextmanager
+async def listening(
+    serve: Serve, sock: socket.socket | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """`Lines` on a free port for as long as the block takes; the port."""
+    lines = Lines(serve, tls)
+    try:
+        yield lines.listen(sock=sock)
+    finally:
+        await lines.stop()
