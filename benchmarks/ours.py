@@ -7,10 +7,14 @@ the server's path, as any installed plugin is. `wire` is the server and its writ
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
+
+import jwt
 
 from benchmarks.job import Entrance
 from benchmarks.peers import Server
@@ -51,10 +55,26 @@ routes:
     upstream: backend
 """
 
+# The same once more for clients that the gateway itself knows, and tells the backend of.
 _SESSIONS = """\
   - path: /live
     session: {{requests: true}}
+  - path: /mine/live
+    session: {{requests: true}}
+    auth: people
+  - path: /mine/**
+    upstream: backend
+    auth: people
 """
+
+_PEOPLE = """\
+auth:
+  people:
+    jwt: {{secret: "{secret}", algorithms: [HS256], issuer: "{issuer}", audience: shop}}
+    headers: {{X-User: "${{claims.sub}}"}}
+"""
+_SECRET = "known to this machine alone, for the length of a run"
+_ISSUER = "https://id.example"
 
 _METADATA = "Metadata-Version: 2.1\nName: tidegate-benchmark\nVersion: 0\n"
 _ENTRY = "[tidegate.sources]\ntold = benchmarks.source:plugin\n"
@@ -89,13 +109,20 @@ def proxy(stack: ExitStack, folder: Path, upstream: int) -> Server:
 
 
 def sessions(stack: ExitStack, folder: Path, upstream: int) -> Server:
-    """Pass-through, and a session route beside it."""
+    """Pass-through, and a session route beside it; under `/mine` for those who show a `token`."""
     home, port = _home(folder, "sessions"), free_port()
     # The load is one client that does nothing else: it asks for more than a page ever would.
     unlimited = "limits: {{messages_per_second: 1000000, bytes_per_second: 1GB}}\nupstreams:"
-    template = _PROXY.replace("upstreams:", unlimited).replace("routes:\n", "routes:\n" + _SESSIONS)
-    config = template.format(port=port, admin=free_port(), folder=home, upstream=upstream)
+    template = _PROXY.replace("upstreams:", unlimited).replace("routes:\n", _PEOPLE + "routes:\n" + _SESSIONS)
+    places = {"port": port, "admin": free_port(), "folder": home, "upstream": upstream}
+    config = template.format(**places, secret=_SECRET, issuer=_ISSUER)
     return Server(name="tidegate", pid=_serve(stack, home, config, port), port=port)
+
+
+def token() -> str:
+    """What shows one of the `people` of `sessions`, for an hour; as long as such tokens are."""
+    claims = {"sub": "user-4711", "iss": _ISSUER, "aud": "shop", "scope": "orders", "jti": secrets.token_hex(16)}
+    return jwt.encode({**claims, "exp": int(time.time()) + 3600}, _SECRET, algorithm="HS256")
 
 
 def wire(stack: ExitStack, folder: Path) -> Server:

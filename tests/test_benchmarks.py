@@ -94,11 +94,14 @@ def test_proxy_prints_every_server(tmp_path: Path) -> None:
     assert servers(written) == {"tidegate", "Starlette + aiohttp", "Starlette + httpx2"}
 
 
-def test_session_rpc_prints_both_ways(tmp_path: Path) -> None:
+def test_session_rpc_prints_all_ways(tmp_path: Path) -> None:
     printed, written = program("session_rpc", tmp_path, "--clients", "2", "--seconds", "1")
 
     assert "small requests with 600 bytes of credentials" in printed
-    assert servers(written) == {"rest", "session"}
+    results = written["results"]
+    assert isinstance(results, list)
+    ways = [(each["checked_by"], each["at_once"], each["server"]) for each in results]
+    assert ways == list(itertools.product(("backend", "gateway"), (1, 2), ("rest", "session")))
 
 
 def test_memory_prints_every_server(tmp_path: Path) -> None:
