@@ -14,7 +14,7 @@ from gateway.errors import ClientError
 from gateway.proxy.reply import answered
 
 if TYPE_CHECKING:
-    from gateway.core.asgi import HttpExchange
+    from gateway.core.asgi import Header, HttpExchange
     from gateway.plugin import StreamingUpstream, UpstreamCall
     from gateway.proxy.visit import Visit
 
@@ -37,13 +37,14 @@ class Express:
     def start(self, upstream: StreamingUpstream) -> bool:
         """Ask the upstream; False when the short way is closed, or will say what is wrong with the request."""
         inbound = self._visit.inbound
-        # what an identity adds does not follow from the headers alone
-        notes = {} if IDENTITY in self._visit.scope else self._wire.notes
+        identity = self._visit.scope.get(IDENTITY)
+        told = identity.headers if identity is not None else ()
+        notes = self._wire.notes
         try:
-            ready: bytes | None = notes.get(upstream)
-            if ready is None:
-                ready = notes[upstream] = upstream.ready(inbound.headers(upstream.host))
-            call = upstream.ask(inbound.method.encode(), inbound.target, ready, inbound, self._arrived)
+            known: tuple[tuple[Header, ...], bytes] | None = notes.get(upstream)
+            if known is None or known[0] != told:  # what an identity adds does not follow from the headers alone
+                known = notes[upstream] = told, upstream.ready(inbound.headers(upstream.host))
+            call = upstream.ask(inbound.method.encode(), inbound.target, known[1], inbound, self._arrived)
         except ClientError:
             return False
         if call is None:

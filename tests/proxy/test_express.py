@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Coroutine
 from typing import cast
 
@@ -67,17 +68,23 @@ def test_asked_and_answered_at_once() -> None:
 def test_header_lines_are_made_once_for_each_upstream() -> None:
     way = Way(Call())
     assert way.start()
-    made = way.wire.notes[way.upstream]
-    way.wire.notes[way.upstream] = b"as before\r\n\r\n"
+    told, made = way.wire.notes[way.upstream]
+    way.wire.notes[way.upstream] = told, b"as before\r\n\r\n"
     assert way.start()
     assert [ready for _, _, ready in way.upstream.readied] == [made, b"as before\r\n\r\n"]
 
 
-def test_what_an_identity_adds_is_not_remembered() -> None:
+def test_they_are_made_again_when_something_else_is_to_be_told_of_the_client() -> None:
     way = Way(Call())
-    way.visit.scope[IDENTITY] = Identity(subject="ada")
-    assert way.start()
-    assert not way.wire.notes
+    users = (None, b"ada", b"ada", b"bob", None)
+    for user in users:
+        way.visit.scope.pop(IDENTITY, None)
+        if user is not None:
+            way.visit.scope[IDENTITY] = Identity(subject="it", headers=((b"x-user", user),))
+        assert way.start()
+    sent = [ready for _, _, ready in way.upstream.readied]
+    assert [re.findall(rb"x-user: (.*)\r\n", ready) for ready in sent] == [[user] if user else [] for user in users]
+    assert sent[1] is sent[2]
 
 
 @pytest.mark.parametrize(("status", "sent"), [(200, [b"Via", b"link"]), (404, [b"Via"])])
