@@ -100,6 +100,25 @@ class FrameParser:
         self._at = 0
         self.more = len(self._data) > 0
 
+    def alone(self, data: bytes) -> str | bytes | None:
+        """The message, if these bytes are a short one in one frame and nothing else is here, as nearly always.
+
+        They are taken then. Anything else is to be fed, also what is wrong: `next` says what.
+        """
+        size = len(data) - 6
+        if self._data or self._message is not None or not 0 <= size <= self._short or data[1] != 0x80 + size:
+            return None
+        first = data[0]
+        if first not in _WHOLE or self.allowance < 1:
+            return None
+        payload = apply_mask(data[6:], data[2:6])
+        try:
+            message = payload.decode() if first == _TEXT else payload
+        except UnicodeDecodeError:
+            return None
+        self.allowance -= 1
+        return message
+
     @property
     def unread(self) -> bytes:
         """What was fed and not yet asked for."""

@@ -7,6 +7,7 @@ no connection. `split` undoes them for servers that take messages instead of byt
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from struct import Struct
 
 from gateway.core.asgi import Framing
@@ -38,14 +39,11 @@ def frame(first: int, payload: bytes) -> bytes:
     return _HEAD_64(first, 127, size) + payload
 
 
-def text_frame(payload: bytes, /) -> bytes:
-    """A whole text message; `payload` must be UTF-8."""
-    return frame(FIN | TEXT, payload)
+text_frame: Framing = partial(frame, FIN | TEXT)
+"""A whole text message; the payload must be UTF-8."""
 
-
-def binary_frame(payload: bytes, /) -> bytes:
-    """A whole binary message."""
-    return frame(FIN | BINARY, payload)
+binary_frame: Framing = partial(frame, FIN | BINARY)
+"""A whole binary message."""
 
 
 def ping_frame(payload: bytes, /) -> bytes:

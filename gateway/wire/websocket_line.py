@@ -76,10 +76,6 @@ class WebSocketLine(asyncio.Protocol):
         parser = self._parser
         if parser is None:
             return
-        parser.feed(data)
-        if self._phase < OPEN:
-            self._pause()
-            return
         if self._phase == OPEN:
             self._strikes = 0
             if self._refilled != self._listener.sweep.now:
@@ -88,7 +84,15 @@ class WebSocketLine(asyncio.Protocol):
             if self._bytes < 0:
                 self._fail(FrameError(TOO_MANY, "too many bytes"))
                 return
-        self._read()
+            message = None if self._messages else parser.alone(data)
+            if message is not None:
+                self._come(message, last=True)
+                return
+        parser.feed(data)
+        if self._phase < OPEN:
+            self._pause()
+        else:
+            self._read()
 
     def _refill(self, parser: FrameParser) -> None:
         """Time has passed: more may be sent."""
@@ -149,7 +153,8 @@ class WebSocketLine(asyncio.Protocol):
                     if self._paused:
                         self._resume()
                     return
-                self._take(*event, last=not parser.more)
+                opcode, payload = event
+                self._take(opcode, payload, last=not parser.more)
         except FrameError as error:
             self._fail(error)
 
@@ -158,12 +163,7 @@ class WebSocketLine(asyncio.Protocol):
             if opcode == CLOSE:
                 self._hang_up()
         elif opcode in (TEXT, BINARY):
-            waiter = self._waiter
-            if last and self.hear is not None and waiter is not None and not waiter.done() and self.hear(payload):
-                return  # a turn of the loop is spared
-            self._messages.append(payload)
-            self._queued += len(payload)
-            self._wake()
+            self._come(payload, last=last)
         elif opcode == PING:
             if not self.full:  # section 5.5.3: of several pings the last is worth an answer
                 self._transport.write(pong_frame(bytes(payload)))  # type: ignore[arg-type]
@@ -172,6 +172,15 @@ class WebSocketLine(asyncio.Protocol):
             self._transport.write(frame(FIN | CLOSE, payload[:2]))  # type: ignore[arg-type]
             self._end({"type": "websocket.disconnect", "code": code, "reason": reason})
             self._hang_up()
+
+    def _come(self, message: str | bytes, *, last: bool) -> None:
+        """A message is complete."""
+        waiter = self._waiter
+        if last and self.hear is not None and waiter is not None and not waiter.done() and self.hear(message):
+            return  # a turn of the loop is spared
+        self._messages.append(message)
+        self._queued += len(message)
+        self._wake()
 
     def _fail(self, error: FrameError) -> None:
         """What was sent before the error is still the application's, and then the client is told."""

@@ -52,9 +52,14 @@ def parser_for(limits: Limits = LIMITS, *, allowance: int = ENOUGH, window: int 
 
 
 def read(pieces: list[bytes], parser: FrameParser | None = None) -> list[Event]:
+    """As a line reads: what is no message by itself is fed."""
     parser = parser or parser_for()
     events: list[Event] = []
     for piece in pieces:
+        message = parser.alone(piece)
+        if message is not None:
+            events.append((TEXT if isinstance(message, str) else BINARY, message))
+            continue
         parser.feed(piece)
         while (event := parser.next()) is not None:
             events.append(event)
@@ -134,6 +139,54 @@ def test_what_a_client_may_not_send(data: bytes, code: int, reason: str, way: Wa
     with pytest.raises(FrameError) as caught:
         read(way(data))
     assert (caught.value.code, caught.value.reason) == (code, reason)
+
+
+ALONE = [frame(TEXT, "né".encode()), frame(TEXT), frame(BINARY, b"\xff" * 125)]
+NOT_ALONE = {
+    "more than one": ALONE[0] * 2,
+    "not all of it": ALONE[0][:-1],
+    "no frame": b"",
+    "long": frame(BINARY, b"x" * 126),
+    "a fragment": frame(TEXT, b"a", fin=False),
+    "a ping": frame(PING),
+    "a close": frame(CLOSE),
+    "not masked": b"\x81\x04\0\0\0\0",
+    "not UTF-8": frame(TEXT, b"\xff"),
+}
+
+
+@pytest.mark.parametrize("data", ALONE)
+def test_a_short_message_alone_is_taken_without_being_fed(data: bytes) -> None:
+    parser = parser_for(allowance=1)
+    parser.feed(data)
+    [(_, message)] = [parser.next()]  # type: ignore[misc]  # there is one
+    parser.allowance += 1
+    assert parser.alone(data) == message
+    assert (parser.allowance, parser.more, parser.next()) == (0, False, None)
+    assert parser.alone(data) is None, "it is one too many, and next says so"
+
+
+@pytest.mark.parametrize("data", NOT_ALONE.values(), ids=NOT_ALONE)
+def test_anything_else_is_to_be_fed(data: bytes) -> None:
+    parser = parser_for()
+    assert parser.alone(data) is None
+    assert (parser.allowance, parser.unread) == (ENOUGH, b"")
+
+
+@pytest.mark.parametrize(
+    "before", [b"\x81", ALONE[0], frame(TEXT, b"a", fin=False)], ids=["head", "message", "fragment"]
+)
+def test_no_message_is_alone_after_what_is_not_at_its_end(before: bytes) -> None:
+    parser = parser_for()
+    parser.feed(before)
+    if not before[0] & 0x80:
+        assert parser.next() is None
+    assert parser.alone(ALONE[0]) is None
+
+
+def test_no_message_is_alone_that_is_over_a_limit() -> None:
+    assert parser_for(Limits(message=4)).alone(frame(TEXT, b"12345")) is None
+    assert parser_for(Limits(message=LIMIT, frame=4)).alone(frame(TEXT, b"12345")) is None
 
 
 def test_parsing_stops_after_each_event() -> None:
