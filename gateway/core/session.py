@@ -328,7 +328,7 @@ class Session:
         op = self.asked.pop(answer_to, None)
         if op is None:
             return False
-        self.stats.count(op, result)
+        self.stats.operations[op, result] += 1
         return True
 
     def _drop(self, channel: str) -> Id | None:

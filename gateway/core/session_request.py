@@ -8,6 +8,7 @@ client's to choose, as in REST.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from msgspec import UNSET, Raw
 
@@ -16,6 +17,8 @@ from gateway.core.formats import Format
 from gateway.core.messages import Request
 from gateway.errors import ClientError
 
+# Clients ask for few targets over and over. They choose them, so what is remembered is bounded: to half a megabyte.
+_SOME_TARGETS, _SHORT = 1024, 128
 # What a URL's path and query are made of (RFC 3986), and what browsers send unencoded besides; no fragment.
 _TARGET = re.compile(r"/[!-\"$-~]*", re.ASCII)
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
@@ -49,10 +52,17 @@ def carried(headers: Headers | tuple[tuple[bytes, bytes], ...]) -> Headers:
 
 def split_target(target: str) -> tuple[bytes, bytes]:
     """The encoded path and query; raises ClientError for what is neither."""
+    return _known(target) if len(target) <= _SHORT else _split(target)
+
+
+def _split(target: str) -> tuple[bytes, bytes]:
     if not _TARGET.fullmatch(target):
         raise ClientError(400, "bad_target", "a path begins with / and is percent-encoded, without a fragment")
     path, _, query = target.encode().partition(b"?")
     return path, query
+
+
+_known = lru_cache(_SOME_TARGETS)(_split)
 
 
 def as_http(request: Request, connection: Headers, form: Format) -> tuple[Headers, bytes]:

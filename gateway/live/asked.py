@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from msgspec import Raw
 
 from gateway.core.asgi import Headers, Message, Receive, Scope, Send
 from gateway.core.formats import Format
+from gateway.core.messages import Id
 from gateway.core.settings import Route
 from gateway.errors import ClientError
 from gateway.live.flow import Flow
@@ -23,79 +25,74 @@ Spawn: TypeAlias = Callable[[Coroutine[object, object, None], str], "asyncio.Tas
 Then: TypeAlias = "Callable[[Asked, Exception | None], None]"
 Application: TypeAlias = Callable[[Scope, Receive, Send, Route], Awaitable[None]]
 
+_NO_HEADERS: Headers = []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Asker:
+    """What the requests of one session have in common.
+
+    `spawn` runs what needs a task, and `then` is told once of the end of each, with the error if it failed, unless it
+    was cancelled.
+    """
+
+    form: Format
+    flow: Flow
+    spawn: Spawn
+    then: Then
+
 
 class Asked:
     """One request, and then its `status`, `headers` and `body`; of the extension `tidegate.wire` what requests use.
 
-    `then` is told once of its end, with the error if it failed, unless it was cancelled. `notes` and `whole` are as
-    in `HttpExchange`, for who makes it to set: what is not `whole` is answered by a task, which can be cancelled.
+    `limit` is what its answer may have, in bytes; `due`, by when that has to be whole, is for who makes it to know.
+    `notes` and `whole` are as in `HttpExchange`, and theirs to set: what is not `whole` is answered by a task, which
+    can be cancelled.
     """
 
     __slots__ = (
-        "_begun",
-        "_flow",
-        "_form",
-        "_given",
-        "_gone",
-        "_limit",
-        "_made",
-        "_parts",
-        "_problem",
-        "_request",
-        "_size",
-        "_spawn",
-        "_taken",
-        "_task",
-        "headers",
-        "notes",
-        "raw_headers",
-        "status",
-        "then",
-        "trailers",
-        "whole",
+        "_asker", "_begun", "_given", "_gone", "_limit", "_made", "_parts", "_problem", "_request", "_size", "_taken",
+        "_task", "_then", "body", "due", "headers", "id", "notes", "raw_headers", "status", "trailers", "whole",
     )  # fmt: skip
 
-    def __init__(  # noqa: PLR0913 - one for each request: to pass them one by one is the cheapest
-        self, headers: Headers, body: bytes, limit: int, flow: Flow, form: Format, spawn: Spawn, then: Then
-    ) -> None:
+    def __init__(self, asker: Asker, answer_to: Id, headers: Headers, body: bytes, limit: int, due: float) -> None:
+        self.id = answer_to
+        self.due = due
         self.raw_headers = headers
-        self.trailers: Headers = []
-        self.notes: dict[object, bytes] = {}
+        self.trailers = self.headers = _NO_HEADERS
+        self.notes: dict[object, Any] = {}
         self.whole = not body
-        self.then = then
         self.status = 0
-        self.headers: Headers = []
-        self._made: dict[object, Any] = {}  # of the answer's headers, as long as the backend repeats them
+        self.body = b""
+        self._made: dict[object, Any] | None = None  # of the answer's headers, as long as the backend repeats them
         self._request = body
         self._begun = self._given = self._taken = self._gone = False
         self._limit = limit
-        self._flow = flow
-        self._form = form
-        self._spawn = spawn
+        self._asker = asker
+        self._then = asker.then
         self._task: asyncio.Task[None] | None = None
         self._parts: list[bytes] = []
         self._problem: tuple[str, str] | None = None
         self._size = 0
 
     @property
-    def body(self) -> bytes:
-        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-
-    @property
     def fields(self) -> tuple[Raw, bool]:
         """The answer's headers as the message has them, and whether they call its body JSON."""
-        fields: tuple[Raw, bool] | None = self._made.get(self._form)
+        form, made = self._asker.form, self._made
+        if made is None:
+            return form.headers(self.headers)
+        fields: tuple[Raw, bool] | None = made.get(form)
         if fields is None:
-            fields = self._made[self._form] = self._form.headers(self.headers)
+            fields = made[form] = form.headers(self.headers)
         return fields
 
     def give_up(self, then: Then) -> bool:
         """Stop it. False where that can't be done: its upstream has been asked, and `then` hears of the answer."""
         self._gone = True
         if self._task is None:
-            self.then = then
+            self._then = then
             return False
-        self.then = _nobody
+        self._then = _nobody
         if self._begun:
             self._task.cancel()
         return True
@@ -113,28 +110,27 @@ class Asked:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._problem = message.get("tidegate.problem")
-            self._begin(message["status"], message["headers"])
+            self.status, self.headers = message["status"], message["headers"]
+            if _is_stream(self.headers):
+                raise _endless()
         elif message["type"] == "http.response.body" and message.get("body"):
             self._take(bytes(message["body"]))
-            if message.get("more_body") and not self._flow.open:
-                await self._flow.room()  # the client does not read: neither do we
+            if message.get("more_body") and not self._asker.flow.open:
+                await self._asker.flow.room()  # the client does not read: neither do we
 
     def take(self) -> None:
         self._taken = True
 
     def carry(self, answer: Awaitable[None], /) -> None:
         self._taken = False
-        self._task = self._spawn(self._run(answer), "a session's request")
+        self._task = self._asker.spawn(self._run(answer), "a session's request")
 
     def answer(self, status: int, headers: Headers, body: bytes, notes: dict[object, Any], reason: bytes, /) -> None:
-        wrong = None
-        try:
-            self._made = notes
-            self._begin(status, headers)
-            self._take(body)
-        except ClientError as error:
-            wrong = error
-        self.then(self, wrong)
+        self._made, self.status, self.headers, self.body = notes, status, headers, body
+        wrong = self._too_big() if len(body) > self._limit else None
+        if self._asker.form not in notes and _is_stream(headers):  # else they were looked at before
+            wrong = _endless()
+        self._then(self, wrong)
 
     def informational(self, status: int, headers: Headers, /) -> None:
         """Sessions have no word for it."""
@@ -144,7 +140,7 @@ class Asked:
         try:
             answer = application(scope, self.receive, self.send, session)
         except Exception as error:
-            self.then(self, error)
+            self._then(self, error)
         else:
             if not self._taken:
                 self.carry(answer)
@@ -157,32 +153,36 @@ class Asked:
         try:
             await answer
         except Exception as error:
-            self.then(self, error)
+            self._then(self, error)
             return
         except asyncio.CancelledError:
             if self._gone:
-                self.then(self, None)
+                self._then(self, None)
             raise
         if self._taken:
             self._task = None  # nothing is left to cancel: it will be answered
         else:
-            self.then(self, ClientError(self.status, *self._problem) if self._problem is not None else None)
-
-    def _begin(self, status: int, headers: Headers) -> None:
-        self.status, self.headers = status, headers
-        if self._form in self._made:
-            return  # they were looked at before
-        for name, value in headers:
-            if name.lower() == b"content-type" and value.lower().startswith(b"text/event-stream"):
-                raise ClientError(502, "stream", "the answer is an event stream, which has no end; subscribe instead")
+            self.body = b"".join(self._parts)
+            self._then(self, ClientError(self.status, *self._problem) if self._problem is not None else None)
 
     def _take(self, data: bytes) -> None:
         self._size += len(data)
         if self._size > self._limit:
-            raise ClientError(
-                502, "too_big", f"the answer has more than {self._limit} bytes, the limit of this session"
-            )
+            raise self._too_big()
         self._parts.append(data)
+
+    def _too_big(self) -> ClientError:
+        return ClientError(502, "too_big", f"the answer has more than {self._limit} bytes, the limit of this session")
+
+
+def _is_stream(headers: Headers) -> bool:
+    """Whether an answer with these headers has no end."""
+    kinds = (value.lower() for name, value in headers if name.lower() == b"content-type")
+    return any(kind.startswith(b"text/event-stream") for kind in kinds)
+
+
+def _endless() -> ClientError:
+    return ClientError(502, "stream", "the answer is an event stream, which has no end; subscribe instead")
 
 
 def _nobody(asked: Asked, error: Exception | None) -> None:

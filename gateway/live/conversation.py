@@ -10,8 +10,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from math import inf
+from typing import Any, get_args
 
 from msgspec import UNSET
 
@@ -23,7 +23,6 @@ from gateway.core.formats import Format, Misread, Unintelligible
 from gateway.core.messages import (
     Auth,
     Fault,
-    FromServer,
     Hello,
     Id,
     Publish,
@@ -47,7 +46,7 @@ from gateway.core.session import (
 )
 from gateway.core.session_request import as_http, split_target
 from gateway.errors import ClientError, UpstreamError
-from gateway.live.asked import Asked
+from gateway.live.asked import Asked, Asker
 from gateway.live.flow import Flow
 from gateway.live.follower import fault_of
 from gateway.live.following import Caller, Following, House
@@ -57,11 +56,12 @@ _log = logging.getLogger("tidegate.live")
 
 
 class Conversation:
-    """One session. `said` are the messages and bytes of its answers; `ending` is set when it is over."""
+    """One session; `ending` is set when it is over."""
 
     __slots__ = (
-        "_alone", "_asked", "_caller", "_ends", "_following", "_form", "_frame", "_ghosts", "_house", "_notes",
-        "_saying", "_word", "began", "ending", "flow", "id", "received", "said", "session", "writer",
+        "_alone", "_asked", "_asker", "_caller", "_ends", "_following", "_form", "_frame", "_ghosts", "_house",
+        "_notes", "_said", "_saying", "_size", "_word", "began", "ending", "flow", "id", "received", "session",
+        "writer",
     )  # fmt: skip
 
     def __init__(self, name: str, session: Session, house: House, caller: Caller, form: Format, writer: Writer) -> None:
@@ -72,7 +72,7 @@ class Conversation:
         self.began = house.clock.monotonic()
         self.ending: Disconnect | None = None
         self.received = 0
-        self.said = (0, 0)
+        self._said = self._size = 0
         self._house = house
         self._caller = caller
         self._ends = self._word = inf
@@ -80,14 +80,20 @@ class Conversation:
         self._form = form
         self._frame: Framing = writer.framing("binary" if form.binary else "text")
         self._following = Following(house, caller, form, self.flow, self.take)
-        self._asked: dict[Id, tuple[Asked, float]] = {}
+        self._asker = Asker(form=form, flow=self.flow, spawn=house.supervisor.start, then=self._answered)
+        self._asked: dict[Id, Asked] = {}
         self._alone = False
         self._ghosts = 0  # requests that were given up, and whose upstreams have not answered yet
-        self._notes: dict[object, bytes] = {}  # what follows from the handshake's headers alone
+        self._notes: dict[object, Any] = {}  # what follows from the handshake's headers alone
         self._saying: list[bytes] = []
 
     def __repr__(self) -> str:
         return f"<Conversation {self.id} followers={len(self._following)} asked={len(self._asked)}>"
+
+    @property
+    def said(self) -> tuple[int, int]:
+        """Messages and bytes of its answers."""
+        return self._said, self._size
 
     @property
     def told(self) -> tuple[int, int]:
@@ -108,10 +114,7 @@ class Conversation:
     def take(self, event: Event) -> None:
         """Take what happened, and do what follows."""
         for command in self.session.handle(event):
-            if isinstance(command, FromServer):
-                self._say(command)
-            else:
-                _ACTS[type(command)](self, command)
+            _ACTS[type(command)](self, command)
 
     def hello(self, heartbeat: float) -> Hello:
         """The first message."""
@@ -134,10 +137,10 @@ class Conversation:
             self.take(Waning(self._expires))
         self.flow.look()
         self._following.sweep(today)
-        for answer_to, (_, due) in tuple(self._asked.items()):
-            if due < now:
-                self._give_up(answer_to)
-                self.take(Failed(answer_to, Fault("timeout", 504, "the answer did not come to its end in time")))
+        for asked in tuple(self._asked.values()):
+            if asked.due < now:
+                self._give_up(asked.id)
+                self.take(Failed(asked.id, Fault("timeout", 504, "the answer did not come to its end in time")))
 
     def disconnect(self, disconnect: Disconnect) -> None:
         """End the session for this reason; the first one counts."""
@@ -148,18 +151,23 @@ class Conversation:
             self.take(Closed())
             self.flow.look()
 
-    def _say(self, message: ServerMessage | FromServer) -> None:
-        if not self._saying and not self._alone:
+    def _say(self, message: ServerMessage) -> None:
+        data = self._frame(self._form.encode(message))
+        self._said += 1
+        self._size += len(data)
+        if self._saying:
+            self._saying.append(data)
+        elif self._alone:
+            self.writer.write(data)
+        else:
+            self._saying.append(data)
             asyncio.get_running_loop().call_soon(self._flush)
-        self._saying.append(self._frame(self._form.encode(message)))  # type: ignore[arg-type]  # all of them are
 
     def _flush(self) -> None:
         saying = self._saying
         if saying:
             self._saying = []
-            data = saying[0] if len(saying) == 1 else b"".join(saying)
-            self.said = self.said[0] + len(saying), self.said[1] + len(data)
-            self.writer.write(data)
+            self.writer.write(saying[0] if len(saying) == 1 else b"".join(saying))
 
     # Channels.
 
@@ -230,35 +238,30 @@ class Conversation:
     # Requests.
 
     def _ask(self, request: Request) -> None:
-        caller, limits = self._caller, self.session.rules.limits
+        caller, rules = self._caller, self.session.rules
         try:
             path, query = split_target(request.path)
             headers, body = as_http(request, caller.headers, self._form)
         except ClientError as error:
             self.take(Failed(request.id, fault_of(error)))
             return
-        then = partial(self._answered, request.id)
-        asked = Asked(headers, body, limits.response, self.flow, self._form, self._house.supervisor.start, then)
+        due = self._house.clock.monotonic() + rules.timeout
+        asked = self._asked[request.id] = Asked(self._asker, request.id, headers, body, rules.limits.response, due)
         if headers is caller.headers:
             asked.notes = self._notes
-        if self._ghosts >= limits.requests:
+        if self._ghosts >= rules.limits.requests:
             asked.whole = False
-        self._asked[request.id] = asked, self._house.clock.monotonic() + self.session.rules.timeout
-        scope = {
-            **caller.scope,
-            "method": request.method,
-            "raw_path": path,
-            "query_string": query,
-            "headers": headers,
-            "extensions": {"tidegate.wire": asked},
-        }
+        scope = caller.scope.copy()
+        scope["method"], scope["headers"] = request.method, headers
+        scope["raw_path"], scope["query_string"] = path, query
+        scope["extensions"] = {"tidegate.wire": asked}
         asked.start(self._house.rest, scope, caller.route)
 
     def _abandon(self, command: Abandon) -> None:
         self._give_up(command.id)
 
     def _give_up(self, answer_to: Id) -> None:
-        asked, _ = self._asked.pop(answer_to, (None, 0.0))
+        asked = self._asked.pop(answer_to, None)
         if asked is not None and not asked.give_up(self._gone):
             self._ghosts += 1
 
@@ -266,18 +269,16 @@ class Conversation:
         """What nobody waits for has come."""
         self._ghosts -= 1
 
-    def _answered(self, answer_to: Id, asked: Asked, error: Exception | None) -> None:
-        del self._asked[answer_to]
+    def _answered(self, asked: Asked, error: Exception | None) -> None:
+        del self._asked[asked.id]
         self._alone = not self._asked  # nothing is on its way that could share the write
-        self.take(self._response(answer_to, asked) if error is None else Failed(answer_to, _fault(error)))
-        if self._alone:
-            self._alone = False
-            self._flush()
+        self.take(self._response(asked) if error is None else Failed(asked.id, _fault(error)))
+        self._alone = False
 
-    def _response(self, answer_to: Id, asked: Asked) -> Response:
+    def _response(self, asked: Asked) -> Response:
         fields, called_json = asked.fields
         data = asked.body
-        return Response(answer_to, asked.status, fields, self._form.answer(data, called_json) if data else UNSET)
+        return Response(asked.id, asked.status, fields, self._form.answer(data, called_json) if data else UNSET)
 
 
 def _fault(error: Exception) -> Fault:
@@ -300,4 +301,5 @@ _ACTS: dict[type, Callable[..., None]] = {
     Auth: Conversation._verify,
     Publish: Conversation._spread,
     Disconnect: Conversation.disconnect,
+    **dict.fromkeys(get_args(ServerMessage), Conversation._say),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from gateway.core.asgi import Headers, Receive, Scope, Send
 from gateway.core.codes import EXPIRED
@@ -72,6 +73,7 @@ class House:
 class Caller:
     """What is kept of the handshake: the scope of the requests that follow, and the headers that go with them.
 
+    `scope` has places for what each request is by itself, so that a copy of it need not grow.
     `identity` is who the client is, where the session's `route` asks; `handshake` what showed it, if that was a token,
     which can be renewed. What it names is on the account of `owner`.
     """
@@ -79,7 +81,7 @@ class Caller:
     route: Route
     identity: Identity | None
     owner: Owner
-    scope: Scope
+    scope: dict[str, Any]
     host: bytes | None
     headers: Headers
     handshake: Handshake | None = None

@@ -11,7 +11,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from gateway.core.access import StreamEnd
@@ -52,6 +52,7 @@ HEARTBEAT = 25.0
 
 _MAKE = {"json": json_format, "msgpack": msgpack_format}
 _KEPT = ("asgi", "http_version", "scheme", "server", "client", "root_path", "state")
+_OF_EACH: Mapping[str, Any] = {"method": "GET", "raw_path": b"", "query_string": b"", "headers": [], "extensions": {}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,9 +245,9 @@ def _rules(settings: SessionSettings, claims: Mapping[str, Json]) -> Rules:
 
 def _caller(scope: Scope, route: Route, session: str) -> Caller:
     """What is kept of a handshake."""
-    kept = {key: scope[key] for key in _KEPT if key in scope}
+    kept: dict[str, Any] = {key: scope[key] for key in _KEPT if key in scope}
     scheme = "https" if scope.get("scheme") == "wss" else "http"
-    kept |= {"type": "http", "scheme": scheme, "extensions": {}, "tidegate.session": session}
+    kept |= {"type": "http", "scheme": scheme, "tidegate.session": session, **_OF_EACH}
     if IDENTITY in scope:
         kept[IDENTITY] = scope[IDENTITY]
     headers = carried(without_own(scope["headers"]))
@@ -266,8 +267,10 @@ def _caller(scope: Scope, route: Route, session: str) -> Caller:
 def _at_once(conversation: Conversation) -> Callable[[str | bytes], bool]:
     """Hears a message before `receive` brings it; not while the client does not read what it is answered."""
 
+    writer, flow = conversation.writer, conversation.flow
+
     def hear(data: str | bytes) -> bool:
-        if not conversation.flow.open:
+        if writer.full and not flow.open:
             return False
         try:
             conversation.hear(data)

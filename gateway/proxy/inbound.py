@@ -5,7 +5,7 @@ Decides where and how the body comes, and what the upstream is told; sends nothi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from gateway.core.crowd import address_of
 from gateway.core.forwarded import forwarded_headers
@@ -34,7 +34,7 @@ class Inbound:
     def __init__(self, scope: Scope) -> None:
         extensions = scope.get("extensions") or {}
         self._scope = scope
-        self.wire = cast("HttpExchange | None", extensions.get("tidegate.wire"))
+        self.wire: HttpExchange | None = extensions.get("tidegate.wire")
         self.trailing = "http.response.trailers" in extensions
         self.method: str = scope["method"]
         query: bytes = scope["query_string"]

@@ -101,7 +101,7 @@ def test_json_bodies_pass_as_they_came() -> None:
     assert MSGPACK.body(msgspec.Raw(packed({"a": "é"}))) == ('{"a":"é"}'.encode(), True)
 
 
-@pytest.mark.parametrize("body", [b"{", b'"\xff"', b"nan", b'{"base64":"AA=="}', b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"{", b'"\xff"', b"nan", b'{"base64":"AA=="}', b'\n {"base64":"A"}', b"[" * 100_000])
 def test_an_answer_that_would_break_the_message_is_wrapped(body: bytes) -> None:
     wrapped = json.loads(bytes(JSON.answer(body, True)))
     assert wrapped.keys() == {"base64"}

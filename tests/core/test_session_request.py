@@ -70,6 +70,7 @@ def test_values_that_are_refused(value: str) -> None:
 def test_targets() -> None:
     assert split_target("/a/%20b?c=d?e") == (b"/a/%20b", b"c=d?e")
     assert split_target("/a?") == (b"/a", b"")
+    assert split_target("/" + "a" * 1000 + "?b") == (b"/" + b"a" * 1000, b"b")
     for target in ("a", "", "/a b", "/a#b", "/ä", "/a\r\n", "*", "http://x/"):
         with pytest.raises(ClientError, match="percent-encoded"):
             split_target(target)

@@ -9,7 +9,7 @@ from msgspec import Raw
 from gateway.core.asgi import NOTHING, Message
 from gateway.core.formats import json_format
 from gateway.errors import ClientError
-from gateway.live.asked import Asked
+from gateway.live.asked import Asked, Asker
 from gateway.live.flow import Flow
 from gateway.live.supervisor import Supervisor
 from gateway.testing.source import turn
@@ -29,13 +29,14 @@ def piece(data: bytes, *, more: bool) -> Message:
     return {"type": "http.response.body", "body": data, "more_body": more}
 
 
-class Asker:
-    """Whoever asked; `ends` is what was told of the end."""
+class Client:
+    """One that asked; `ends` is what was told of the end."""
 
     def __init__(self, body: bytes = b"body", limit: int = 10, writer: ManualWriter | None = None) -> None:
         self.supervisor = Supervisor()
         self.ends: list[Exception | None] = []
-        self.asked = Asked([], body, limit, Flow(writer or ManualWriter()), JSON, self.supervisor.start, self.then)
+        asker = Asker(form=JSON, flow=Flow(writer or ManualWriter()), spawn=self.supervisor.start, then=self.then)
+        self.asked = Asked(asker, 1, [], body, limit, due=60.0)
 
     def then(self, asked: Asked, error: Exception | None) -> None:
         assert asked is self.asked
@@ -63,11 +64,11 @@ async def test_it_gives_the_request_once_and_takes_the_answer() -> None:
         for data, more in ((b"12", True), (b"", True), (b"345", True), (b"", False)):
             await one.send(piece(data, more=more))
 
-    asker = Asker()
-    one = asker.start(answer)
+    client = Client()
+    one = client.start(answer)
     await turn()
     await turn()
-    assert asker.ends == [None]
+    assert client.ends == [None]
     assert (one.status, one.headers, one.body) == (200, [(b"a", b"b")], b"12345")
 
 
@@ -77,12 +78,12 @@ def take(one: Asked) -> Awaitable[None]:
 
 
 async def test_an_answer_without_messages_needs_no_task() -> None:
-    asker = Asker(b"")
-    one = asker.start(take)
+    client = Client(b"")
+    one = client.start(take)
     assert one.whole
-    assert (asker.ends, len(asker.supervisor)) == ([], 0)
+    assert (client.ends, len(client.supervisor)) == ([], 0)
     one.answer(201, [(b"A", b"b")], b"12345", {}, b"")
-    assert asker.ends == [None]
+    assert client.ends == [None]
     assert (one.status, one.headers, one.body) == (201, [(b"A", b"b")], b"12345")
 
 
@@ -95,13 +96,13 @@ async def test_who_took_it_may_do_so_late_and_hand_it_back() -> None:
         await asyncio.sleep(0)  # who may come in was asked first
         one.take()
 
-    asker = Asker(b"")
-    one = asker.start(take)
+    client = Client(b"")
+    one = client.start(take)
     await turn()
-    assert (asker.ends, len(asker.supervisor)) == ([], 0)
+    assert (client.ends, len(client.supervisor)) == ([], 0)
     one.carry(answer(one))
     await turn()
-    assert (asker.ends, one.body) == ([None], b"1")
+    assert (client.ends, one.body) == ([None], b"1")
 
 
 async def test_errors_of_the_gateway_and_bugs() -> None:
@@ -115,15 +116,15 @@ async def test_errors_of_the_gateway_and_bugs() -> None:
     async def fail_later(one: Asked) -> None:
         raise KeyError
 
-    asker = Asker()
-    asker.start(refuse)
+    client = Client()
+    client.start(refuse)
     await turn()
-    assert (asker.error().status, asker.error().code) == (404, "no_route")
+    assert (client.error().status, client.error().code) == (404, "no_route")
     for bug in (fail, fail_later):
-        asker = Asker()
-        asker.start(bug)
+        client = Client()
+        client.start(bug)
         await turn()
-        assert isinstance(asker.ends[0], KeyError)
+        assert isinstance(client.ends[0], KeyError)
 
 
 async def test_answers_that_are_too_big_or_have_no_end() -> None:
@@ -136,13 +137,13 @@ async def test_answers_that_are_too_big_or_have_no_end() -> None:
         await one.send(start((b"Content-Type", b"text/event-stream; charset=utf-8")))
 
     for answer, words in ((much, "more than 10 bytes"), (endless, "event stream")):
-        asker = Asker()
-        asker.start(answer)
+        client = Client()
+        client.start(answer)
         await turn()
-        assert words in asker.error().detail
-    asker = Asker()
-    asker.asked.answer(200, [], b"12345678901", {}, b"")
-    assert asker.error().code == "too_big"
+        assert words in client.error().detail
+    client = Client()
+    client.asked.answer(200, [], b"12345678901", {}, b"")
+    assert client.error().code == "too_big"
 
 
 async def test_what_was_given_up_is_cancelled_or_heard_of_by_another() -> None:
@@ -157,24 +158,24 @@ async def test_what_was_given_up_is_cancelled_or_heard_of_by_another() -> None:
         await asyncio.Event().wait()
 
     later: list[Asked] = []
-    asker = Asker()
-    one = asker.start(hang)
+    client = Client()
+    one = client.start(hang)
     await turn()
     assert one.give_up(nobody)
     await turn()
-    assert (len(asker.supervisor), asker.ends, later) == (0, [], [])
+    assert (len(client.supervisor), client.ends, later) == (0, [], [])
     ends: tuple[Callable[[Asked], None], ...] = (
         lambda one: one.answer(200, [], b"", {}, b""),
         lambda one: one.carry(carry(one)),
     )
     for end in ends:
-        asker = Asker(b"")
-        asker.asked.take()
-        assert not asker.asked.give_up(nobody)
-        end(asker.asked)
+        client = Client(b"")
+        client.asked.take()
+        assert not client.asked.give_up(nobody)
+        end(client.asked)
         await turn()
-        assert asker.ends == []
-        assert later.pop() is asker.asked
+        assert client.ends == []
+        assert later.pop() is client.asked
 
 
 async def test_what_is_given_up_at_once_has_begun_all_the_same() -> None:
@@ -187,15 +188,15 @@ async def test_what_is_given_up_at_once_has_begun_all_the_same() -> None:
         finally:
             steps.append("ended")
 
-    asker = Asker()
-    assert asker.start(answer).give_up(asker.then)
+    client = Client()
+    assert client.start(answer).give_up(client.then)
     await turn()
-    assert (steps, asker.ends, len(asker.supervisor)) == (["begun", "ended"], [], 0)
+    assert (steps, client.ends, len(client.supervisor)) == (["begun", "ended"], [], 0)
 
 
 async def test_a_client_that_does_not_read_holds_the_backend_up() -> None:
     writer = ManualWriter(high=5, low=0)
-    one = Asker(limit=100, writer=writer).asked
+    one = Client(limit=100, writer=writer).asked
     writer.write(b"123456")
     sending = asyncio.get_running_loop().create_task(one.send(piece(b"x", more=True)))
     await turn()
@@ -210,8 +211,8 @@ async def test_what_is_made_of_headers_that_repeat_is_made_once() -> None:
     notes: dict[object, object] = {}
     fields = []
     for _ in range(2):
-        asker = Asker(b"")
-        one = asker.start(take)
+        client = Client(b"")
+        one = client.start(take)
         one.answer(200, [(b"Content-Type", b"text/plain")], b"", notes, b"OK")
         fields.append(one.fields)
     assert fields[0] == (Raw(b'{"content-type":"text/plain"}'), False)
@@ -221,8 +222,8 @@ async def test_what_is_made_of_headers_that_repeat_is_made_once() -> None:
 async def test_an_event_stream_is_refused_each_time() -> None:
     notes: dict[object, object] = {}
     for _ in range(2):
-        asker = Asker(b"")
-        one = asker.start(take)
+        client = Client(b"")
+        one = client.start(take)
         one.answer(200, [(b"Content-Type", b"text/event-stream")], b"", notes, b"OK")
-        [error] = asker.ends
+        [error] = client.ends
         assert "is an event stream" in str(error)

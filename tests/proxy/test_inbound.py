@@ -16,7 +16,7 @@ class Wire:
         self.raw_headers = raw_headers
         self.trailers = trailers
         self.whole = False
-        self.notes: dict[object, bytes] = {}
+        self.notes: dict[object, Any] = {}
         self.taken = False
         self.answers: list[tuple[int, Headers, bytes]] = []
         self.reason = b""
