@@ -55,6 +55,22 @@ routes:
     upstream: backend
 """
 
+WEBHOOK_SECRET = "it is only a benchmark"
+
+_WEBHOOKS = f"""\
+listen: ["127.0.0.1:{{port}}"]
+admin: {{{{listen: "127.0.0.1:{{admin}}"}}}}
+access_log: {{folder}}/access.log
+limits: {{{{connections_per_ip: 50000, messages_per_second: 1000000}}}}
+routes:
+  - path: /hooks/news
+    webhook:
+      verify: {{{{github: {{{{secret: "{WEBHOOK_SECRET}"}}}}}}}}
+      publish: [{{{{channel: "${{{{body.channel}}}}"}}}}]
+  - path: /live
+    session: {{{{subscribe: [news]}}}}
+"""
+
 # The same once more for clients that the gateway itself knows, and tells the backend of.
 _SESSIONS = """\
   - path: /live
@@ -123,6 +139,14 @@ def token() -> str:
     """What shows one of the `people` of `sessions`, for an hour; as long as such tokens are."""
     claims = {"sub": "user-4711", "iss": _ISSUER, "aud": "shop", "scope": "orders", "jti": secrets.token_hex(16)}
     return jwt.encode({**claims, "exp": int(time.time()) + 3600}, _SECRET, algorithm="HS256")
+
+
+def webhooks(stack: ExitStack, folder: Path) -> Server:
+    """A webhook route whose deliveries become messages, and a session route for those who follow them."""
+    home, port = _home(folder, "webhooks"), free_port()
+    config = _WEBHOOKS.format(port=port, admin=free_port(), folder=home)
+    entrance = Entrance(port=port, path="/hooks/news")
+    return Server(name=NAME, pid=_serve(stack, home, config, port), port=port, path="/live", entrance=entrance)
 
 
 def wire(stack: ExitStack, folder: Path) -> Server:

@@ -81,6 +81,14 @@ def test_latency_prints_every_transport(tmp_path: Path) -> None:
     assert servers(written) == {"tidegate", "tidegate, sse", "tidegate, ndjson"}
 
 
+def test_latency_from_webhooks_to_sessions(tmp_path: Path) -> None:
+    small = ("--clients", "5", "--messages", "3", "--pause", "1", "--from", "webhook")
+    printed, written = program("latency", tmp_path, *small)
+
+    assert "webhook in to the last of 5 clients" in printed
+    assert servers(written) == {"tidegate, paced", "tidegate, followed by nobody"}
+
+
 def test_subscribe_prints_what_joining_costs(tmp_path: Path) -> None:
     printed, _ = program("subscribe", tmp_path, "--times", "10")
 
