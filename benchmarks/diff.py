@@ -1,7 +1,8 @@
 """What finding a change costs: processor time to compare two states of a resource and make its events.
 
 A list of 5,000 objects, 1 MB of JSON, of which some changed, with a key (item events and a patch) and without (a patch
-by position); the unchanged answer for comparison. Run it as `python -m benchmarks.diff`.
+by position); the unchanged answer for comparison. `round` and `unordered` bring each answer into its normal form
+first. Run it as `python -m benchmarks.diff`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgspec
 from benchmarks.report import Cell, median, save, table
 from gateway.core.change import change_between
 from gateway.core.event import Json
-from gateway.core.settings import Items, LiveSettings, PluginUse
+from gateway.core.settings import Items, LiveSettings, Normal, PluginUse
 
 _ROUNDS = 5  # in one run, of which the quickest counts: the others had neighbours on the machine
 
@@ -57,6 +58,9 @@ def cases(objects: int, size: int) -> dict[str, Callable[[], object]]:
         "keyed": _live(Items()),
         "keyed, order told": _live(Items(order=True)),
         "keyed, ignoring": _live(Items(ignore=("price",))),
+        "keyed, round": _live(Items(normal=Normal(places=(("price", 2),)))),
+        "keyed, unordered": _live(Items(normal=Normal(unordered=("tags",)))),
+        "keyed, all rounded, all unordered": _live(Items(normal=Normal(places=(("", 2),), unordered=("",)))),
         "by position": _live(None),
     }
     first: Json = {"id": -1, "name": "new"}

@@ -25,7 +25,8 @@ auth:
 routes:
   - {path: /plain, upstream: shop}
   - {path: /live, upstream: shop, live: {poll: {interval: 1s}}, auth: [staff]}
-  - {path: /hook, webhook: {verify: {hmac: {secret: a-secret-of-ours-0123456789, header: x-signature}}, refresh: ["/live"]}}
+  - path: /hook
+    webhook: {verify: {hmac: {secret: a-secret-of-ours-0123456789, header: x-signature}}, refresh: ["/live"]}
 """
 
 

@@ -4,7 +4,7 @@
                  look begins ─► change found     nobody told of it: a webhook is lost, or late
 
 A look that began before the announcement may see the change already, and the one that follows is announced as well; one
-that failed is made up for by the next. Pure.
+that failed is made up for by the next, and a deletion that is not believed at once by the one that does. Pure.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ class Announced:
         self._now = self._now or self._since
         self._since = False
 
-    def found(self, *, changed: bool) -> bool:
-        """A look has brought a state; says whether it is a change that nobody told of."""
+    def found(self, *, changed: bool, open: bool = False) -> bool:
+        """A look has brought a state; says whether it is a change that nobody told of.
+
+        While the answer is `open`, the same once more may be a change: that was told of now as well.
+        """
         unforeseen = changed and self._seen and not (self._now or self._since)
-        self._seen, self._now = True, False
+        self._seen, self._now = True, self._now and open
         return unforeseen

@@ -19,6 +19,9 @@ from gateway.core.settings import Normal
 # Beyond this a float has no decimals to lose, and an integer made of it would have digits that it never had.
 _EXACT = 2**53
 
+# Arrays of one of these types are compared as they are.
+_PLAIN: tuple[set[type], ...] = ({str}, {int})
+
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -55,9 +58,11 @@ def _all_in_order(value: Json) -> Json:
 
 
 def _in_order(value: Json) -> Json:
-    """An array by its contents: numbers by size, and then everything else by its JSON text."""
-    if not isinstance(value, list):
+    """An array by its contents: numbers by size, and then everything else by its JSON text; texts alone as such."""
+    if not isinstance(value, list) or len(value) < 2:
         return value
+    if set(map(type, value)) in _PLAIN:  # most arrays; a tenth of what the rest would cost
+        return sorted(value)  # type: ignore[type-var]  # they are all of one type
     try:
         texts = [_encode(element) for element in value]
     except (OverflowError, UnicodeEncodeError):  # an integer above 64 bits, a lone surrogate

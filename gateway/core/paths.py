@@ -38,13 +38,17 @@ def without(value: Json, path: Path) -> Json:
 
 
 def mapped(value: Json, path: Path, make: Callable[[Json], Json]) -> Json:
-    """The value with another in place of what is at `path`. It stays as it is: containers on the way are copied."""
+    """The value with another in place of what is at `path`. It stays as it is: what changes is copied."""
     if not path:
         return make(value)
     step, rest = path[0], path[1:]
     if isinstance(value, dict):
-        names = list(value) if step == EVERY else [step] if step in value else []
-        return {**value, **{name: mapped(value[name], rest, make) for name in names}} if names else value
+        if step == EVERY:
+            return {name: mapped(member, rest, make) for name, member in value.items()}
+        if step not in value:
+            return value
+        made = mapped(value[step], rest, make)
+        return value if made is value[step] else {**value, step: made}
     if isinstance(value, list):
         if step == EVERY:
             return [mapped(element, rest, make) for element in value]

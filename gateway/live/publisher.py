@@ -149,8 +149,9 @@ class ChannelPublisher:
             self.stats.polls[result] += 1
             self.stats.poll_seconds.observe(seconds)
         failed = result in ("error", "refused")
-        if not failed and self.announced.found(changed=result == "changed") and self.channel.settings.hinted:
-            self.stats.reconciled += 1
+        if not failed:
+            unforeseen = self.announced.found(changed=result == "changed", open=self.unsettled)
+            self.stats.reconciled += unforeseen and self.channel.settings.hinted
         freshness = self.channel.freshness
         if failed:
             freshness.failed = True

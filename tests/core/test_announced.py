@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.announced import Announced
 
-TELL, BEGIN, CHANGED, SAME = "tell", "begin", "changed", "same"
+TELL, BEGIN, CHANGED, SAME, DOUBTED = "tell", "begin", "changed", "same", "doubted"
 FIRST = [BEGIN, CHANGED]
 
 
@@ -18,7 +18,7 @@ def unforeseen(*steps: str) -> int:
         elif step == BEGIN:
             announced.begin()
         else:
-            count += announced.found(changed=step == CHANGED)
+            count += announced.found(changed=step == CHANGED, open=step == DOUBTED)
     return count
 
 
@@ -46,6 +46,12 @@ def test_a_look_that_was_under_way_may_see_it_and_the_next_is_announced_as_well(
 
 def test_a_look_that_failed_is_made_up_for() -> None:
     assert unforeseen(*FIRST, TELL, BEGIN, BEGIN, CHANGED) == 0
+
+
+def test_what_was_doubted_has_been_announced_when_it_is_believed() -> None:
+    assert unforeseen(*FIRST, TELL, BEGIN, DOUBTED, BEGIN, DOUBTED, BEGIN, CHANGED) == 0
+    assert unforeseen(*FIRST, TELL, BEGIN, DOUBTED, BEGIN, CHANGED, BEGIN, CHANGED) == 1
+    assert unforeseen(*FIRST, BEGIN, DOUBTED, BEGIN, CHANGED) == 1, "it still has to be announced"
 
 
 def test_where_nobody_says_that_a_look_begins() -> None:

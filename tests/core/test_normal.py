@@ -70,6 +70,14 @@ def test_arrays_stand_in_the_order_of_their_contents() -> None:
     assert normalised(value, Normal(unordered=("",))) == [9, 9.5, 10, "a", "b", [2], None, True, {"id": 1}]
 
 
+@pytest.mark.parametrize("value", [["b", "a!", 'a"', "a"], [10, 9, -1], [True, 1, 0], ["1", 1], [1, 0.5]])
+def test_arrays_of_one_kind_and_of_many(value: list[Json]) -> None:
+    in_order = normalised(value, Normal(unordered=("",)))
+    assert in_order == normalised(value[::-1], Normal(unordered=("",)))
+    if len(set(map(type, value))) == 1:
+        assert in_order == sorted(value)  # type: ignore[type-var]  # of one type
+
+
 def test_only_named_arrays_are_put_in_order() -> None:
     value: Json = {"tags": ["b", "a"], "lines": [{"codes": [2, 1]}, {"codes": [1, 0]}], "path": [2, 1], "n": 1}
     normal = Normal(unordered=("lines.*.codes", "lines", "tags", "n", "no.where"))

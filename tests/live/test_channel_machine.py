@@ -169,9 +169,9 @@ class ChannelMachine(RuleBasedStateMachine):
             self._leave(client)
         self._join(mode or client.mode, client.at, interval, foreign=client.foreign)
 
-    @rule(mode=st.sampled_from(MODES), offset=st.integers(0, 30), epoch=st.integers(0, 5))
-    def come_from_elsewhere(self, mode: Mode, offset: int, epoch: int) -> None:
-        self._join(mode, Position(f"e{epoch}", offset), foreign=True)
+    @rule(mode=st.sampled_from(MODES), offset=st.integers(0, 30), epoch=st.integers(0, 5), interval=INTERVALS)
+    def come_from_elsewhere(self, mode: Mode, offset: int, epoch: int, interval: float) -> None:
+        self._join(mode, Position(f"e{epoch}", offset), interval, foreign=True)
 
     def _join(self, mode: Mode, at: Position | None, interval: float = 0.0, *, foreign: bool = False) -> None:
         def finish(disconnect: Disconnect) -> None:

@@ -9,8 +9,9 @@ from math import inf
 
 import pytest
 
+from gateway.core.event import Json
 from gateway.core.identity import Identity
-from gateway.core.settings import HintSettings, Polls
+from gateway.core.settings import HintSettings, Items, Polls
 from gateway.errors import ClientError
 from gateway.live.channels import LiveRoute
 from gateway.plugin import (
@@ -169,6 +170,36 @@ async def test_a_change_that_nobody_told_of_is_counted(scene: Scene, source: Loo
             await turn()
             await look(result)  # type: ignore[arg-type]  # of these
         assert stats.reconciled == (counted if hinted else 0)
+
+
+async def test_a_deletion_that_a_webhook_told_of_is_no_repair_however_late_it_is_believed(
+    scene: Scene, source: LookingSource
+) -> None:
+    scene.route = replace(scene.route, settings=replace(scene.route.settings, hinted=True, items=Items(delete_after=2)))
+    await scene.open()
+    (watch,) = source.watches
+
+    async def look(*ids: int) -> None:
+        document: list[Json] = [{"id": number} for number in ids]
+        watch.publish.polled("changed" if await watch.publish.state(document) else "unchanged", 0.1)
+        await watch.end(pause=10.0)
+
+    async def wait() -> None:
+        scene.clock.advance(10.0)
+        await turn()
+
+    await look(1, 2, 3)
+    scene.live.announce("shirts", b"/shirts")
+    await turn()
+    await look(1, 2)
+    await wait()
+    await look(1, 2)
+    await wait()
+    assert scene.stats.routes["shirts"].reconciled == 0
+    await look(1)
+    await wait()
+    await look(1)
+    assert scene.stats.routes["shirts"].reconciled == 1, "nobody told of this one"
 
 
 async def test_who_comes_with_a_wish_has_the_next_look_sooner(scene: Scene, source: LookingSource) -> None:

@@ -71,6 +71,7 @@ async def test_not_round_and_round(options: dict[str, Any], count: int) -> None:
     listed = await read(page(1, "?p=2"))
     assert (len(listed.documents), listed.end, listed.covered) == (count, "limit", False)
     assert read.met == ["pages_cut_off"]
+    assert not (await Reading(page(2, "?p=3"), etag_of_all=True, max=2)(page(1, "?p=2"))).covered
 
 
 async def test_where_a_part_is_missing() -> None:
@@ -78,6 +79,7 @@ async def test_where_a_part_is_missing() -> None:
     read = Reading()
     listed = await read(page(1, "http://elsewhere/other?p=2"))
     assert (listed.end, read.asked, read.met) == ("gap", [], ["page_elsewhere"])
+    assert not (await Reading(etag_of_all=True)(page(1, "http://elsewhere/other?p=2"))).covered, "or nobody asks again"
 
 
 async def test_the_same_pages_have_the_same_digest() -> None:

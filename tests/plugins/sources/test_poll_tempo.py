@@ -100,6 +100,12 @@ def test_what_the_backend_wants_counts_for_a_fixed_interval_too_but_not_for_ever
     assert made.succeeded(changed=False, took=0.0, hints=Hints(slowest=9e9), random=0.5) == 60.0
 
 
+def test_a_backend_that_was_slow_for_long_is_soon_forgiven() -> None:
+    made = tempo(ADAPTIVE)
+    pauses(made, *[True] * 100, took=100.0)
+    assert pauses(made, *[True] * 20)[-1] == 1.0
+
+
 def test_failures_keep_the_pace_then_back_off_and_end_with_a_success() -> None:
     made = tempo(FIXED)
     assert [made.failed(took=0.0, retry_after=None, random=0.5) for _ in range(5)] == [8.0, 8.0, 12.0, 20.0, 34.0]
