@@ -77,7 +77,7 @@ def test_a_403_with_a_pause_is_about_the_rate(headers: dict[str, str], wait: flo
     """GitHub's way. With anything left it is a refusal, whatever of that polls may use."""
     rates = USUAL._replace(share=0.5, kept=10)
     with pytest.raises(Failed if wait is not None else Refused) as caught:
-        judge(answer(403, **headers), conditional=True, has_state=True, now=NOW, rates=rates)
+        judge(answer(403, b"", **headers), conditional=True, has_state=True, now=NOW, rates=rates)
     if isinstance(caught.value, Failed):
         assert (caught.value.retry_after, caught.value.is_budget, caught.value.is_refusal) == (wait, True, False)
 
