@@ -17,7 +17,9 @@ from gateway.config.values import (
     at_least,
     at_most,
 )
-from gateway.plugin.options import OrText, Size
+from gateway.plugin.options import OrText, Secret, Size
+
+Parameter = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.$\[\]-]{1,100}$")]
 
 
 class VerifyKeys(Section):
@@ -49,6 +51,21 @@ class Dedupe(Section):
         return {"id": value} if isinstance(value, str) else value
 
 
+class Challenge(Section):
+    param: Parameter
+    """the parameter whose value is answered: hub.challenge, challenge, validationToken"""
+    where: dict[str, Secret] = Field(default={})
+    """other parameters, and what has to be in them; else the answer is 403"""
+    answer: Literal["text", "json"] = "text"
+    """as it came, or as JSON under its own name"""
+
+    @model_validator(mode="after")
+    def _apart(self) -> Challenge:
+        if self.param in self.where:
+            raise ValueError("what is answered cannot be known before: take param out of where")
+        return self
+
+
 class WebhookKeys(Section):
     verify: Literal["none"] | VerifyKeys
     """how deliveries are known to be genuine: a signature scheme and its options; none takes them from anybody"""
@@ -60,6 +77,8 @@ class WebhookKeys(Section):
     """live URLs that may have changed, as in /api/orders/${body.id}: they are looked at at once"""
     dedupe: Annotated[Dedupe, OrText()] | None = None
     """a delivery that comes again is answered, and nothing else"""
+    challenge: Challenge | None = None
+    """the question of a service whether it may send: a parameter's value is the answer"""
     max_body: Annotated[Size, at_least("1KB"), at_most("25MB")] = 1024 * 1024
     """larger ones are refused"""
     timeout: Time = 10.0

@@ -8,7 +8,7 @@ from gateway.config.model import RouteKeys
 from gateway.config.plugins import used
 from gateway.config.routes import routes
 from gateway.config.tree import Finding, Path, Tree, Value, listing, mapping
-from gateway.config.webhook_keys import VerifyKeys, WebhookKeys
+from gateway.config.webhook_keys import Challenge, VerifyKeys, WebhookKeys
 from gateway.config.writes import meets
 from gateway.core import settings
 from gateway.core.delivery import path_shape
@@ -35,9 +35,15 @@ def webhook_of(keys: WebhookKeys) -> settings.WebhookSettings:
         publish=tuple(settings.Publication(**dict(one)) for one in keys.publish),
         refresh=tuple(keys.refresh or ()),
         dedupe=settings.Dedupe(**dict(keys.dedupe)) if keys.dedupe is not None else None,
+        challenge=_challenge(keys.challenge) if keys.challenge is not None else None,
         max_body=keys.max_body,
         timeout=keys.timeout,
     )
+
+
+def _challenge(keys: Challenge) -> settings.Challenge:
+    where = tuple((name, secret.get_secret_value()) for name, secret in sorted(keys.where.items()))
+    return settings.Challenge(param=keys.param, where=where, answer=keys.answer)
 
 
 def hinted(routes: Sequence[RouteKeys]) -> list[Template]:

@@ -32,8 +32,8 @@ Fault = Literal["when", "channel", "type", "data", "refresh"]
 # What becomes of deliveries, in the words of metrics; schemes of others may have further reasons to refuse one.
 RESULTS = (
     "accepted", "ignored", "duplicate", "handshake",
-    "unsigned", "bad_signature", "stale",
-    "method_not_allowed", "bad_type", "bad_json", "too_large", "too_slow",
+    "unsigned", "bad_signature", "stale", "bad_challenge",
+    "method_not_allowed", "bad_type", "bad_json", "bad_form", "too_large", "too_slow",
     "rate", "too_much", "busy", "too_many_channels", "too_many_messages", "gone", "internal",
 )  # fmt: skip
 

@@ -287,6 +287,15 @@ class Dedupe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """The question of a service whether it may send: the value of `param` is the answer, `where` others are so."""
+
+    param: str
+    where: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    answer: Literal["text", "json"] = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookSettings:
     """What makes a route take deliveries; without `verify` it takes anybody's."""
 
@@ -295,6 +304,7 @@ class WebhookSettings:
     publish: tuple[Publication, ...] = ()
     refresh: tuple[str, ...] = ()
     dedupe: Dedupe | None = None
+    challenge: Challenge | None = None
     max_body: int = 1024 * 1024
     timeout: float = 10.0
 

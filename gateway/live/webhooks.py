@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from gateway.core.asgi import Headers, Receive, Scope, Send
+from gateway.core import form
+from gateway.core.asgi import Header, Headers, Receive, Scope, Send
+from gateway.core.challenge import answered, echo
 from gateway.core.crowd import address_of
 from gateway.core.delivery import Mapper, Meaning, Values, id_text, values_of
 from gateway.core.event import Json
@@ -103,8 +105,8 @@ class Webhooks:
         began = self._parts.clock.monotonic()
         receiver.stats.in_flight += 1
         try:
-            result, answer = await self._taken(scope, receive, receiver)
-            await self._answer(scope, send, receiver, began, (200, *_as_json(answer)))
+            result, whole = await self._taken(scope, receive, receiver)
+            await self._answer(scope, send, receiver, began, (200, *whole))
         except ClientError as error:
             result = error.code
             self._parts.stats.refused[result] += 1
@@ -117,12 +119,16 @@ class Webhooks:
         receiver.stats.webhook.deliveries[result] += 1
         _log.debug("webhook %s: %s", receiver.name, result)
 
-    async def _taken(self, scope: Scope, receive: Receive, receiver: _Receiver) -> tuple[str, Json]:
+    async def _taken(self, scope: Scope, receive: Receive, receiver: _Receiver) -> tuple[str, tuple[Headers, bytes]]:
         """What has become of a delivery, in a word, and what to answer."""
         address = address_of(scope)
         self._check_rate(address)
         settings = receiver.settings
-        _check_head(scope, settings)
+        if settings.challenge is not None and _may_ask(scope):
+            text = echo(settings.challenge, scope["query_string"])
+            if text is not None:
+                return "handshake", answered(settings.challenge, text)
+        _check_head(scope, receiver)
         body = await self._bodies.collect(receive, address, most=settings.max_body, timeout=settings.timeout)
         delivery = Delivery(method=scope["method"], target=_target(scope), headers=tuple(scope["headers"]), body=body)
         if len(body) > LARGE:
@@ -134,9 +140,9 @@ class Webhooks:
         signature = receiver.signature
         answer = signature.handshake(document) if isinstance(signature, Handshaking) else None
         if answer is not None:
-            return "handshake", answer
+            return "handshake", _as_json(answer)
         result = await self._once(receiver, values_of(document, delivery.headers))
-        return result, {"result": result}
+        return result, _as_json({"result": result})
 
     def _check_rate(self, address: str) -> None:
         if not address:
@@ -162,11 +168,18 @@ class Webhooks:
             except Exception:
                 _log.exception("the signature scheme of route %s failed; the delivery is refused", receiver.name)
                 raise ClientError(500, "internal", "internal error") from None
+        return secret, self._document(delivery)
+
+    def _document(self, delivery: Delivery) -> Json:
+        if media_type(delivery.headers) == form.TYPE:
+            try:
+                return form.form(delivery.body, self._reach.decode)
+            except ValueError:
+                raise ClientError(400, "bad_form", "the body is not a form, or its payload is not JSON") from None
         try:
-            document = self._reach.decode(delivery.body)
+            return self._reach.decode(delivery.body)
         except ValueError:
             raise ClientError(400, "bad_json", "the body is not JSON") from None
-        return secret, document
 
     async def _once(self, receiver: _Receiver, values: Values) -> str:
         """Do what a delivery means, unless that is done: then it is answered as the first was."""
@@ -229,14 +242,28 @@ def _receiver(name: str, settings: WebhookSettings, signature: Signature | None,
     )
 
 
-def _check_head(scope: Scope, settings: WebhookSettings) -> None:
+def _may_ask(scope: Scope) -> bool:
+    """Whether the request may be a question: a GET, or a POST of nothing, as of Microsoft Graph."""
+    headers = scope["headers"]
+    empty = header(headers, b"content-length") in (None, b"0") and header(headers, b"transfer-encoding") is None
+    return scope["method"] == "GET" or (scope["method"] == "POST" and empty)
+
+
+def media_type(headers: list[Header] | tuple[Header, ...]) -> bytes:
+    return (header(headers, b"content-type") or b"application/json").partition(b";")[0].strip().lower()
+
+
+def _check_head(scope: Scope, receiver: _Receiver) -> None:
     """What can be told before the body is read."""
+    settings = receiver.settings
     if scope["method"] != "POST":
         error = ClientError(405, "method_not_allowed", "webhooks are sent with POST")
-        raise error.with_headers((b"allow", b"POST"))
+        raise error.with_headers((b"allow", b"GET, POST" if settings.challenge is not None else b"POST"))
     headers = scope["headers"]
-    kind = (header(headers, b"content-type") or b"application/json").partition(b";")[0].strip().lower()
-    if kind != b"application/json" and not kind.endswith(b"+json"):
+    kind = media_type(headers)
+    # any page can have a browser send a form anywhere, so they are for senders that sign
+    form_fits = kind == form.TYPE and receiver.signature is not None
+    if kind != b"application/json" and not kind.endswith(b"+json") and not form_fits:
         raise ClientError(415, "bad_type", "deliveries here are JSON: have the sender use application/json")
     if (header(headers, b"content-encoding") or b"identity").strip().lower() != b"identity":
         raise ClientError(415, "bad_type", "deliveries here are not compressed")

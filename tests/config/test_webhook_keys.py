@@ -28,6 +28,11 @@ def test_defaults() -> None:
         {"max_body": "1B"},
         {"dedupe": "id"},
         {"when": "("},
+        {"challenge": {}},
+        {"challenge": {"param": "a b"}},
+        {"challenge": {"param": "a", "where": {"a": "b"}}},
+        {"challenge": {"param": "a", "where": {"b": ""}}},
+        {"challenge": {"param": "a", "answer": "xml"}},
     ],
     ids=str,
 )

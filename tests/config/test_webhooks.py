@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import load
-from gateway.core.settings import Dedupe, Publication, WebhookSettings
+from gateway.core.settings import Challenge, Dedupe, Publication, WebhookSettings
 from gateway.errors import ConfigError
 
 CONFIG = """
@@ -35,7 +35,8 @@ def test_all_of_it(tmp_path: Path) -> None:
         tmp_path,
         '{verify: {github: {secret: "${SECRET}"}}, when: body.a, max_body: 2MB, timeout: 5s,'
         ' publish: [{channel: "orders.${body.id}", dotted: true}],'
-        ' refresh: ["/api/orders/${body.id}"], dedupe: "${header.X-GitHub-Delivery}"}',
+        ' refresh: ["/api/orders/${body.id}"], dedupe: "${header.X-GitHub-Delivery}",'
+        ' challenge: {param: hub.challenge, where: {hub.verify_token: "${SECRET}", hub.mode: subscribe}}}',
     )
     assert settings.verify is not None
     assert settings.verify.name == "github"
@@ -46,6 +47,9 @@ def test_all_of_it(tmp_path: Path) -> None:
         publish=(Publication(channel="orders.${body.id}", dotted=True),),
         refresh=("/api/orders/${body.id}",),
         dedupe=Dedupe(id="${header.X-GitHub-Delivery}"),
+        challenge=Challenge(
+            param="hub.challenge", where=(("hub.mode", "subscribe"), ("hub.verify_token", "a-secret-of-mine"))
+        ),
         max_body=2 * 1024**2,
         timeout=5.0,
     )

@@ -15,7 +15,7 @@ from gateway.core.asgi import Message, Scope
 from gateway.core.event import Json
 from gateway.core.position import Position
 from gateway.core.route import parse_template
-from gateway.core.settings import Dedupe, Limits, Publication, Route, WebhookSettings
+from gateway.core.settings import Challenge, Dedupe, Limits, Publication, Route, WebhookSettings
 from gateway.errors import ClientError
 from gateway.live.messages import Messages
 from gateway.live.webhooks import ADDRESSES, LARGE, Reach, Webhooks
@@ -225,6 +225,45 @@ async def test_webhooks_are_posted(hooks: Hooks, method: str) -> None:
 )
 async def test_deliveries_are_json(hooks: Hooks, kind: bytes, status: int) -> None:
     assert (await hooks.send({"id": 7}, (b"content-type", kind))).status == status
+
+
+async def test_a_form_is_for_senders_that_sign(signed: Hooks, hooks: Hooks) -> None:
+    kind, word = (b"content-type", b"Application/x-www-form-urlencoded; charset=utf-8"), (b"x-word", b"new")
+    assert (await signed.send(b"id=7&text=a+b", kind, word)).status == 200
+    assert signed.post.published == [("orders.7", {"id": "7", "text": "a b"})]
+    assert (await signed.send(b"payload=%7B%22id%22%3A8%7D", kind, word)).status == 200
+    assert (signed.post.published[-1], signed.looked[-1]) == (("orders.8", {"id": 8}), b"/api/orders/8")
+    for body in (b"{}", b"payload=%7B"):
+        sent = await signed.send(body, kind, word)
+        assert (sent.status, sent.code) == (400, "bad_form")
+    assert (await signed.send(b"id=7", kind)).code == "unsigned"
+    assert (await hooks.send(b"id=7", kind)).code == "bad_type", "any page could send it"
+
+
+ASKING = Challenge(param="challenge", where=(("token", "a-secret"),))
+
+
+async def test_a_question_before_deliveries_is_answered_with_its_text() -> None:
+    hooks = Hooks(replace(HOOK, challenge=ASKING), Word())
+    for method, more in (("GET", ()), ("POST", ()), ("POST", ((b"content-length", b"0"),))):
+        sent = await hooks.send(b"", *more, method=method, query_string=b"challenge=a%3Cb&token=a-secret")
+        assert (sent.status, sent.body, sent.headers[b"content-type"][:10]) == (200, b"a<b", b"text/plain")
+    assert hooks.counted == {"handshake": 3}
+    sent = await hooks.send(b"", method="GET", query_string=b"challenge=a&token=another")
+    assert (sent.status, sent.code) == (403, "bad_challenge")
+    sent = await hooks.send(b"", method="GET")
+    assert (sent.status, sent.headers[b"allow"]) == (405, b"GET, POST")
+    for more in ((b"content-length", b"9"), (b"transfer-encoding", b"chunked")):
+        sent = await hooks.send({"id": 7}, more, query_string=b"challenge=a&token=a-secret")
+        assert (sent.status, sent.code) == (401, "unsigned"), "a delivery, whatever its query"
+    assert hooks.post.published == []
+
+
+async def test_questions_are_asked_at_a_rate() -> None:
+    hooks = Hooks(replace(HOOK, challenge=ASKING))
+    hooks.limited(messages_per_second=1)
+    query = b"challenge=a&token=a-secret"
+    assert [(await hooks.send(b"", method="GET", query_string=query)).status for _ in range(2)] == [200, 429]
 
 
 async def test_compressed_deliveries_are_refused(hooks: Hooks) -> None:

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
-from gateway.plugin import Clock, Context, Delivery, Options, Plugin, SignaturePlugin
+from gateway.plugin import Clock, Context, Delivery, Json, Options, Plugin, SignaturePlugin
 from gateway_plugins.signatures.options import USUAL, Keys, Tolerance, from_base64
+from gateway_plugins.signatures.question import zoom
 from gateway_plugins.signatures.scheme import Algorithm, Encoding, Scheme, Stamp, check, parse_payload
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", re.ASCII)
@@ -28,6 +29,13 @@ class Hmac:
 
     def verify(self, delivery: Delivery) -> int:
         return check(self._scheme, delivery, self._secrets, now=self._now(), tolerance=self._tolerance)
+
+
+class AskedHmac(Hmac):
+    """Answers Zoom's question, too, with the first secret."""
+
+    def handshake(self, body: Json) -> Json:
+        return zoom(body, self._secrets[0])
 
 
 def _header_name(name: str) -> str:
@@ -103,6 +111,9 @@ class HmacOptions(Options):
     tolerance: Tolerance | None = None
     """with timestamp: how far that may be from now, either way; 5m"""
 
+    question: Literal["zoom"] | None = None
+    """the question of a sender that is answered with an HMAC: that of Zoom"""
+
     @model_validator(mode="after")
     def _fitting(self) -> HmacOptions:
         if (self.timestamp is not None) is not ("{timestamp}" in self.payload):
@@ -143,7 +154,8 @@ def _scheme(options: HmacOptions) -> Scheme:
 
 
 def _make(options: HmacOptions, context: Context) -> Hmac:
-    return Hmac(_scheme(options), options.keys(), context.clock, options.tolerance or USUAL)
+    kind = Hmac if options.question is None else AskedHmac
+    return kind(_scheme(options), options.keys(), context.clock, options.tolerance or USUAL)
 
 
 plugin: SignaturePlugin[HmacOptions] = Plugin(HmacOptions, _make)
