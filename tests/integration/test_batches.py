@@ -1,6 +1,6 @@
 """Shirts that clients follow each by its own URL, read many at a time from servers that nobody here wrote.
 
-json-server takes `?id=1&id=2`, Kinto `?in_id=a,b`.
+json-server takes `?id=1&id=2`, Kinto `?in_id=a,b`. Both give a list in pages if they are asked to.
 """
 
 from __future__ import annotations
@@ -49,6 +49,10 @@ routes:
 BATCH = {
     "json_server": ("param: id, repeat: true", "[]"),
     "kinto": ('param: in_id, at: data, document: "{data: @}"', "[permissions]"),
+}
+PAGES = {
+    "json_server": ("_limit", "{page: _page, size: 7}", "_page="),
+    "kinto": ("_limit", "{header: Next-Page}", "_token="),
 }
 
 
@@ -152,9 +156,12 @@ async def _follow(stream: Stream, mirror: Mirror) -> None:
         mirror.take(await stream.event())
 
 
-def config(kind: str, site: Site, port: int) -> str:
-    batch, ignore = BATCH[kind]
-    return CONFIG.format(port=port, above=site.first.rpartition("/")[0], batch=batch, ignore=ignore)
+def config(kind: str, site: Site, port: int, *, paged: bool = False) -> str:
+    (batch, ignore), above = BATCH[kind], site.first.rpartition("/")[0]
+    if paged:
+        limit, pages, _ = PAGES[kind]
+        batch += f', path: "{above}?{limit}=7", pages: {pages}'
+    return CONFIG.format(port=port, above=above, batch=batch, ignore=ignore)
 
 
 def asked_together(line: Faulty) -> list[int]:
@@ -168,13 +175,16 @@ def asked_together(line: Faulty) -> list[int]:
 
 
 @pytest.mark.timeout(120 + EDITS)
-@pytest.mark.parametrize(("rate", "validators"), [(0.0, True), (0.25, True), (0.25, False)])
+@pytest.mark.parametrize(
+    ("rate", "validators", "paged"),
+    [(0.0, True, False), (0.25, True, False), (0.25, False, False), (0.0, True, True), (0.05, False, True)],
+)
 async def test_after_many_edits_every_client_has_what_its_url_answers(
-    kind: str, site: Site, gateway: Serve, rate: float, validators: bool
+    kind: str, site: Site, gateway: Serve, rate: float, validators: bool, paged: bool
 ) -> None:
     line = Faulty(site.port, 0.0, validators)
     await line.start()
-    running = gateway(config(kind, site, line.port))
+    running = gateway(config(kind, site, line.port, paged=paged))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(line.stop)
         stack.callback(running.process.kill)  # first: it goes on asking, and lines cut in a request leave warnings
@@ -200,6 +210,7 @@ async def test_after_many_edits_every_client_has_what_its_url_answers(
         samples = running.samples()
     polls = Counter({labels["result"]: value for name, labels, value in samples if name.endswith("polls_total")})
     assert max(asked_together(line)) > COUNT / 2
+    assert any(PAGES[kind][2] in target for target in line.read) is paged
     assert (line.failed > 0) == (rate > 0)
     assert polls["error"] > 0
     assert running.process.complained == [] or rate or shirts.gone
