@@ -245,8 +245,8 @@ ASKING = Challenge(param="challenge", where=(("token", "a-secret"),))
 
 async def test_a_question_before_deliveries_is_answered_with_its_text() -> None:
     hooks = Hooks(replace(HOOK, challenge=ASKING), Word())
-    for method, more in (("GET", ()), ("POST", ()), ("POST", ((b"content-length", b"0"),))):
-        sent = await hooks.send(b"", *more, method=method, query_string=b"challenge=a%3Cb&token=a-secret")
+    for method, other in (("GET", JSON), ("POST", JSON), ("POST", (b"content-length", b"0"))):
+        sent = await hooks.send(b"", other, method=method, query_string=b"challenge=a%3Cb&token=a-secret")
         assert (sent.status, sent.body, sent.headers[b"content-type"][:10]) == (200, b"a<b", b"text/plain")
     assert hooks.counted == {"handshake": 3}
     sent = await hooks.send(b"", method="GET", query_string=b"challenge=a&token=another")

@@ -42,8 +42,8 @@ def test_what_is_no_question(body: Json) -> None:
 
 
 def test_only_where_it_is_said() -> None:
-    options: dict[str, object] = {"secret": [SECRET.decode(), "an-older-secret"], "header": "x-zm-signature"}
-    assert not isinstance(made(plugin, **options), Handshaking)
-    asked = made(plugin, **options, question="zoom")
+    secrets, header = [SECRET.decode(), "an-older-secret"], "x-zm-signature"
+    assert not isinstance(made(plugin, secret=secrets, header=header), Handshaking)
+    asked = made(plugin, secret=secrets, header=header, question="zoom")
     assert isinstance(asked, Handshaking)
     assert asked.handshake(ASKED) == zoom(ASKED, SECRET), "with the newest"
