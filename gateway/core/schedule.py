@@ -3,7 +3,7 @@
 Decides, never acts: the shell asks `take` what to start and tells `finished` what has ended. Two looks of one entry
 never overlap. One that is late delays the next, and a request for an early one, made while one is under way, is
 followed by another after it. In a lane, urgent looks (the first of an entry, and those asked for) go before regular
-ones. Time comes in as seconds of one clock.
+ones, and these before those that nobody waits for. Time comes in as seconds of one clock.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SPACING, _LONGEST_SPACING = 0.1, 1.0
 class Lane:
     """What shares one backend: at most `slots` looks at once and `rate` a second, and none before `held_until`."""
 
-    __slots__ = ("held_until", "rate", "regular", "running", "slots", "spent_until", "urgent")
+    __slots__ = ("held_until", "idle", "rate", "regular", "running", "slots", "spent_until", "urgent")
 
     def __init__(self, slots: int, rate: int | None = None) -> None:
         self.slots = slots
@@ -38,9 +38,11 @@ class Lane:
         self.spent_until = 0.0  # the looks begun so far are what the rate allows up to then
         self.urgent: deque[Entry] = deque()
         self.regular: deque[Entry] = deque()
+        self.idle: deque[Entry] = deque()
 
     def __repr__(self) -> str:
-        return f"<Lane {self.running} of {self.slots} running, {len(self.urgent)} + {len(self.regular)} ready>"
+        ready = " + ".join(str(len(queue)) for queue in (self.urgent, self.regular, self.idle))
+        return f"<Lane {self.running} of {self.slots} running, {ready} ready>"
 
     @property
     def free_at(self) -> float:
@@ -58,19 +60,24 @@ class Entry:
     """Something to look at; `again` asks for one more look after the one under way.
 
     `asked_at` is when a look that was asked for last became ready, `pause` the last between two looks. No look is had
-    before `held_until` by asking.
+    before `held_until` by asking. It is `behind` when it became ready while nobody waited for it.
     """
 
-    __slots__ = ("again", "asked_at", "due", "held_until", "lane", "pause", "state", "urgent")
+    __slots__ = ("again", "asked_at", "behind", "due", "held_until", "lane", "pause", "state", "urgent")
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
         self.state: State = "ready"
         self.due = 0.0
         self.again = False
-        self.urgent = False
+        self.urgent = self.behind = False
         self.asked_at = self.held_until = -inf
         self.pause = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits for what it sees."""
+        return False
 
     @property
     def free_at(self) -> float:
@@ -120,6 +127,11 @@ class Schedule(Generic[E]):
             self._waiting -= 1
             self._asked(entry, now)
         elif entry.state == "ready" and not entry.urgent:
+            self._asked(entry, now)
+
+    def overtake(self, entry: E, now: float) -> None:
+        """Somebody waits for it now."""
+        if entry.state == "ready" and entry.behind:
             self._asked(entry, now)
 
     def hasten(self, entry: E, pause: float) -> None:
@@ -196,13 +208,14 @@ class Schedule(Generic[E]):
 
     def _ready(self, entry: E, *, urgent: bool) -> None:
         entry.state, entry.urgent = "ready", urgent
+        entry.behind = not urgent and entry.idle
         lane = entry.lane
-        (lane.urgent if urgent else lane.regular).append(entry)
+        (lane.urgent if urgent else lane.idle if entry.behind else lane.regular).append(entry)
         self._queued[lane] = None
 
     def _begin(self, lane: Lane, now: float) -> Iterator[E]:
         while lane.running < lane.slots and lane.free_at <= now:
-            queue = lane.urgent or lane.regular
+            queue = lane.urgent or lane.regular or lane.idle
             if not queue:
                 del self._queued[lane]
                 return

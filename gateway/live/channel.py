@@ -34,8 +34,9 @@ _CLOSES = {401: UNAUTHENTICATED, 403: FORBIDDEN}
 class Channel:
     """One stream of events.
 
-    `ready` is set once there is a state, a failure to tell of, or a refusal; `users` counts those who hold it;
-    each of `ends` is called when it ends before its user has left; `voices` are the credentials that its users lend.
+    `ready` is set once there is a state, a failure to tell of, or a refusal; `users` counts those who hold it,
+    `keepers` those of them who only keep it; each of `ends` is called when it ends before its user has left; `voices`
+    are the credentials that its users lend.
     `wish` is called when somebody has come with an interval of its own.
     """
 
@@ -45,7 +46,7 @@ class Channel:
         self.settings = settings
         self.ready = asyncio.Event()
         self.refused: Refused | None = None
-        self.users = 0
+        self.users = self.keepers = 0
         self.ends: set[Callable[[Disconnect], None]] = set()
         self.stats = stats
         self.voices: Voices | None = None
@@ -67,6 +68,11 @@ class Channel:
     @property
     def freshness(self) -> Freshness:
         return self._feed.freshness
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody follows it now."""
+        return self.users <= self.keepers
 
     def wished(self) -> float:
         """The shortest interval that a subscriber who is there asked for; inf when none did."""

@@ -106,6 +106,8 @@ class Channels:
             self._confirm(running, live.settings.max_age)
         running.idle_since = None
         running.channel.users += 1
+        if running.looking is not None and running.looking.behind:
+            self._looks.overtake(running.looking)
         return running.channel
 
     def lend(

@@ -62,9 +62,11 @@ async def _hold(channels: Channels, live: LiveRoute, request: Request) -> tuple[
             over.set_result(disconnect)
 
     channel.ends.add(end)
+    channel.keepers += 1
     try:
         disconnect = await over
         return str(channel.refused or disconnect.reason), channel.log.has_state
     finally:
         channel.ends.discard(end)
+        channel.keepers -= 1
         channels.release(channel)

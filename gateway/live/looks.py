@@ -43,6 +43,10 @@ class Looking(Entry):
         self.task: asyncio.Task[None] | None = None
         self.unhurried_at = -inf
 
+    @property
+    def idle(self) -> bool:
+        return self.of is not None and self.of.publisher.channel.idle
+
     def hurried(self, now: float) -> bool:
         """Whether a look that begins now comes sooner than it would if nobody had asked for one."""
         if now < self.unhurried_at + self.pause:
@@ -119,6 +123,11 @@ class Looks:
     def refresh(self, looking: Looking) -> None:
         """Look at it now, or shortly after the last time that was asked for; if a look is under way, after it."""
         self._schedule.refresh(looking, self._clock.monotonic())
+        self._tick()
+
+    def overtake(self, looking: Looking) -> None:
+        """Somebody has come to its channel: a look that is ready waits behind nobody's."""
+        self._schedule.overtake(looking, self._clock.monotonic())
         self._tick()
 
     def wish(self, looking: Looking) -> None:

@@ -36,6 +36,53 @@ def test_a_lane_is_bounded_and_first_looks_go_before_regular_ones() -> None:
     assert schedule.take(4.0) == [other]
 
 
+class Lonely(Entry):
+    """Somebody waits for it, or not, as the test says."""
+
+    lonely = False
+
+    @property
+    def idle(self) -> bool:
+        return self.lonely
+
+
+def lonely_ones(count: int) -> tuple[Schedule[Lonely], list[Lonely]]:
+    """They are ready at 1, and go one by one."""
+    schedule, lane = Schedule[Lonely](), Lane(1)
+    entries = [Lonely(lane) for _ in range(count)]
+    for entry in entries:
+        schedule.add(entry)
+        assert schedule.take(0.0) == [entry], "the first look is for whoever comes"
+        schedule.finished(entry, 0.0, 1.0)
+    return schedule, entries
+
+
+def test_what_nobody_waits_for_goes_last() -> None:
+    schedule, (one, two, three) = lonely_ones(3)
+    one.lonely = two.lonely = True
+    order = [*schedule.take(1.0)]
+    while len(order) < 3:
+        schedule.finished(order[-1], 1.0, 10.0)
+        order += schedule.take(1.0)
+    assert order == [three, one, two]
+
+
+def test_who_comes_waits_behind_nobody() -> None:
+    schedule, (one, two, three) = lonely_ones(3)
+    one.lonely = two.lonely = three.lonely = True
+    assert schedule.take(1.0) == [one]
+    assert repr(two.lane) == "<Lane 1 of 1 running, 0 + 0 + 2 ready>"
+    three.lonely = False
+    schedule.overtake(one, 1.0)  # which is under way
+    schedule.overtake(three, 1.0)
+    schedule.finished(one, 1.0, 10.0)
+    assert schedule.take(1.0) == [three]
+    schedule.finished(three, 1.0, 10.0)
+    assert (schedule.take(1.0), schedule.take(1.0)) == ([two], [])
+    schedule.finished(two, 1.0, 10.0)
+    assert (schedule.take(1.0), schedule.wake()) == ([], 11.0), "nobody has been looked at twice"
+
+
 def test_lanes_do_not_wait_for_each_other() -> None:
     schedule, full = Schedule[Entry](), Lane(1)
     busy, waiting, elsewhere = Entry(full), Entry(full), Entry(Lane(1))

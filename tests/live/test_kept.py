@@ -54,6 +54,15 @@ async def test_the_first_client_finds_a_state(eager: Scene) -> None:
     assert len(eager.source.started) == 1
 
 
+async def test_who_keeps_it_does_not_follow_it(eager: Scene) -> None:
+    (running,) = eager.live._channels._running.values()
+    assert running.channel.idle
+    client = await eager.open()
+    assert not running.channel.idle
+    await client.leave()
+    assert running.channel.idle
+
+
 async def test_nobody_has_to_follow_it(eager: Scene) -> None:
     await eager.state([])
     client = await eager.open()

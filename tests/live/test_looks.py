@@ -392,6 +392,26 @@ async def test_a_rate_is_shared_by_all(scene: Scene, source: LookingSource) -> N
     assert [len(watch.looks) for watch in source.watches] == [1, 1, 1]
 
 
+async def test_what_nobody_follows_goes_last_until_somebody_comes(scene: Scene, source: LookingSource) -> None:
+    scene.route = replace(scene.route, polls=Polls(concurrency=1))
+    clients = []
+    for token in "abc":
+        clients.append(await scene.open(token=token))
+        await source.watches[-1].publish.state([])
+        await source.watches[-1].end(pause=10.0)
+    for client in clients[:2]:
+        await client.leave()
+    scene.clock.advance(11.0)
+    await turn()
+    counts = [len(watch.looks) for watch in source.watches]
+    assert counts == [1, 1, 2], "somebody follows that"
+    await scene.open(token="b")
+    await source.watches[2].end(pause=100.0)
+    assert [len(watch.looks) for watch in source.watches] == [1, 2, 2]
+    await source.watches[1].end(pause=100.0)
+    assert [len(watch.looks) for watch in source.watches] == [2, 2, 2]
+
+
 async def test_one_client_follows_no_more_than_its_share(scene: Scene, source: LookingSource) -> None:
     for query in ("a=1", "a=2"):
         await scene.open(token="m", query=query)
