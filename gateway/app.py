@@ -20,7 +20,7 @@ from gateway.build import Built, Ground, SystemClock, build, make, make_all
 from gateway.client.script import Script
 from gateway.config import load_from_environment
 from gateway.core.asgi import App, Headers, Message, Receive, Scope, Send
-from gateway.core.cors import SHARING, asks_to_read, preflight, sharing
+from gateway.core.cors import SHARING, asks_for, preflight, sharing
 from gateway.core.credentials import from_subprotocols
 from gateway.core.http import HANDSHAKE, IDENTITY, Handshake, Request, header
 from gateway.core.identity import Identity
@@ -32,6 +32,7 @@ from gateway.core.trust import Trusted, believe
 from gateway.errors import ClientError
 from gateway.live.app import Live, Parts
 from gateway.live.following import Found
+from gateway.live.message_urls import MessageUrls, methods_of
 from gateway.live.negotiate import check_origin, request_of, split_query, with_own_credentials
 from gateway.live.sessions import Inside, Sessions
 from gateway.live.webhooks import Reach, Webhooks
@@ -68,6 +69,7 @@ class Application:
                 access=self.access,
                 refuse=self._refuse,
                 limits=settings.limits,
+                messages=settings.channels,
             )
         )
         self._script = Script(self.stats, self.access)
@@ -81,14 +83,15 @@ class Application:
             self._live.parts,
             Inside(
                 channels=self._live.channels,
-                messages=settings.channels,
+                messages=self._live.messages,
                 find=self._find,
                 rest=self._rest,
                 known=self._known,
                 codecs=codecs,
             ),
         )
-        reach = Reach(messages=self._sessions.messages, look=self._announced, decode=codecs["json"].decode)
+        self._message_urls = MessageUrls(self._live, self._links, codecs["json"])
+        reach = Reach(messages=self._live.messages, look=self._announced, decode=codecs["json"].decode)
         self._webhooks = Webhooks(self._live.parts, settings.routes, self._built.signatures, reach)
         self.admin: App = admin_app(
             self.stats, self.health, settings, transports=transports, lost_lines=lambda: self.access.dropped
@@ -107,11 +110,12 @@ class Application:
             believe(scope, self._trusted)
         built = self._built
         try:
-            if asks_to_read(scope) and (granted := _granted(built, scope)) is not None:
+            if (wanted := asks_for(scope)) is not None and (granted := _granted(built, scope, wanted)) is not None:
                 return self._grant(scope, send, granted)
             route, params = matched(built.table, scope, scope.get("method", "GET"))
-            if route.live is not None and route.live.origins:
-                scope[SHARING] = sharing(scope["headers"], route.live.origins)
+            shared = route.live or route.channel
+            if shared is not None and shared.origins:
+                scope[SHARING] = sharing(scope["headers"], shared.origins)
             if scope["type"] == "websocket" and scope.get("subprotocols"):
                 _token_as_header(scope)
             if route.auth:
@@ -125,7 +129,7 @@ class Application:
     ) -> None:
         """Answer a client that the route's authenticators know, and nobody else."""
         try:
-            opened = route.live or route.session or route
+            opened = route.live or route.session or route.channel or route
             request = with_own_credentials(request_of(scope, params), opened.origins)
             by, scope[IDENTITY] = await built.gates[route.name].known(request)
             if route.session is not None:
@@ -147,6 +151,8 @@ class Application:
         if not route.upstream:
             if route.session is not None:
                 return self._sessions.serve(scope, receive, send, route)
+            if route.channel is not None:
+                return self._message_urls.serve(scope, receive, send, route, params)
             own = self._webhooks if route.webhook is not None else self._script
             return own.serve(scope, receive, send, route)
         live = built.live.get(route.name)
@@ -273,13 +279,15 @@ def matched(table: RouteTable[Route], scope: Scope, method: str) -> Match[Route]
     return match
 
 
-def _granted(built: Built, scope: Scope) -> Headers | None:
+def _granted(built: Built, scope: Scope, method: str) -> Headers | None:
     """What a page is told that asks whether it may read a live route; None: the backend may say."""
     try:
-        route, _ = matched(built.table, scope, "GET")
+        route, _ = matched(built.table, scope, method)
     except ClientError:
         return None
-    return preflight(scope["headers"], route.live.origins) if route.live is not None else None
+    if route.channel is not None:
+        return preflight(scope["headers"], route.channel.origins, methods_of(route.channel))
+    return preflight(scope["headers"], route.live.origins) if route.live is not None and method == "GET" else None
 
 
 def _rest_forward(built: Built, scope: Scope, receive: Receive, send: Send, route: Route) -> Awaitable[None]:

@@ -82,7 +82,7 @@ def check(file: str) -> None:
     from gateway.config import load
 
     settings = load(file, os.environ, today=True)
-    live = sum(route.live is not None for route in settings.routes)
+    live = sum(bool(route.live or route.channel) for route in settings.routes)
     counts = f"{_count(len(settings.upstreams), 'upstream')}, {_count(len(settings.routes), 'route')}, {live} live"
     _say(f"{file}: ok ({counts})")
 
@@ -108,7 +108,7 @@ def routes(file: str) -> None:
             ",".join(sorted(route.methods)) or "any",
             (route.host or "") + str(route.path),
             route.upstream,
-            route.live.source.name if route.live else "-",
+            route.live.source.name if route.live else "messages" if route.channel else "-",
             ",".join(route.live.modes) if route.live else "-",
             route.name,
         )

@@ -59,6 +59,9 @@ def describe(route: Route) -> str:
     if route.webhook is not None:
         verify = route.webhook.verify
         return f"{route.host or ''}{route.path} -> webhooks, {f'by {verify.name}' if verify else 'not verified'}"
+    if route.channel is not None:
+        publish = ", publish" if route.channel.publish else ""
+        return f"{route.host or ''}{route.path} ({methods}) -> messages of {route.channel.name}{publish}"
     if not route.upstream:
         return f"{route.path} -> {route.name}"
     live = f", live by {route.live.source.name}" if route.live is not None else ""

@@ -139,6 +139,12 @@ def test_routes(run: Run) -> None:
     ]
 
 
+def test_channels_of_messages_are_live(run: Run) -> None:
+    Path("c.yaml").write_text("routes: [{path: '/a/{id}', channel: 'a.${params.id}'}]")
+    assert run("routes c.yaml").out.splitlines()[1].split() == ["any", "/a/{id}", "messages", "-", "/a/{id}"]
+    assert run("check c.yaml").out == "c.yaml: ok (0 upstreams, 1 route, 1 live)\n"
+
+
 def test_schema(run: Run) -> None:
     assert run("schema").out == (ROOT / "config" / "schema.json").read_text()
 

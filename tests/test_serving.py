@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway.config import load
 from gateway.core.route import parse_template
-from gateway.core.settings import Gateway, PluginUse, Route, WebhookSettings
+from gateway.core.settings import ChannelSettings, Gateway, PluginUse, Route, WebhookSettings
 from gateway.serving import describe, run
 from tests.test_app import CONFIG
 
@@ -49,3 +49,6 @@ def test_describe(tmp_path: Path) -> None:
     )
     assert describe(hook) == "/hook -> webhooks, by slack"
     assert describe(replace(hook, webhook=WebhookSettings(verify=None))) == "/hook -> webhooks, not verified"
+    channel = replace(hook, webhook=None, host="a", channel=ChannelSettings(name="a.${params.id}"))
+    assert describe(channel) == "a/hook (any method) -> messages of a.${params.id}"
+    assert describe(replace(channel, channel=ChannelSettings(name="b", publish=True))).endswith("of b, publish")

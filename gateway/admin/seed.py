@@ -40,6 +40,11 @@ def seed(stats: Stats, settings: Gateway, transports: Collection[str]) -> None:
 
 
 def _seed_route(counted: RouteStats, route: Route, transports: Collection[str]) -> None:
+    if route.channel is not None:
+        _seed_streams(counted, transports)
+        if route.channel.publish:
+            counted.requests["POST", 201] += 0
+        return
     for method in route.methods or ("POST" if route.webhook is not None else "GET",):
         counted.requests[method, 200] += 0
     if route.live is not None:
@@ -73,6 +78,10 @@ def _seed_live(route: RouteStats, transports: Collection[str]) -> None:
         route.refreshes[asked] += 0
     for event in get_args(EventType):
         route.events[event] += 0
+    _seed_streams(route, transports)
+
+
+def _seed_streams(route: RouteStats, transports: Collection[str]) -> None:
     for transport in transports:
         for reason in REASONS:
             route.streams[transport].closed[reason] += 0

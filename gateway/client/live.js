@@ -9,7 +9,8 @@
  * @typedef {string | (() => string | Promise<string>)} Token a bearer token, or what gives a fresh one
  * @typedef {{
  *   mode?: "items" | "patch" | "merge" | "snapshot" | "notify", interval?: number, since?: string, state?: any, key?: string | string[],
- *   onchange?: (state: any, event: LiveEvent) => void, onevent?: (event: LiveEvent) => void,
+ *   onchange?: (state: any, event: LiveEvent) => void, onmessage?: (data: any, event: LiveEvent) => void,
+ *   onevent?: (event: LiveEvent) => void,
  *   onstatus?: (status: Status) => void,
  *   token?: Token, credentials?: RequestCredentials, transports?: ("websocket" | "sse" | "long_poll")[],
  * }} LiveOptions `interval` is in seconds; `key` is the route's `items.key`; `since` with `state` continues from what the page has kept
@@ -51,14 +52,15 @@ class Channel {
 
   take(event) {
     const { id, type, data } = event;
-    const { mode, key, onchange, onevent } = this.options;
+    const { mode, key, onchange, onevent, onmessage } = this.options;
     call(onevent, event);
     if (type === "status") {
       const state = { ok: "live", recovered: "live" }[data.state] ?? data.state;
       return this.tell({ ...data, state, transport: this.status.transport });
     }
     try {
-      if (type === "gap" && mode !== "notify") throw new Error("events are missing");
+      // messages make no state that could be fetched anew: what is missing is for the page to know
+      if (type === "gap" && mode !== "notify" && this.state !== undefined) throw new Error("events are missing");
       this.state = fold(this.state, event, key);
     } catch {
       this.position = ""; // begin again, with a snapshot
@@ -66,7 +68,8 @@ class Channel {
     }
     if (id) {
       this.position = id;
-      call(onchange, this.state, event);
+      if (type === "message") call(onmessage, data, event);
+      else if (type !== "position") call(onchange, this.state, event);
     }
   }
 }

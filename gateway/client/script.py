@@ -41,7 +41,7 @@ def bundle() -> bytes:
 
 def with_client(routes: tuple[Route, ...]) -> tuple[Route, ...]:
     """The routes, and the client's own where any of them is live."""
-    if all(route.live is None and route.session is None for route in routes):
+    if not any(route.live or route.session or route.channel for route in routes):
         return routes
     return Route(name=NAME, path=parse_template(PATH), methods=frozenset({"GET", "HEAD"})), *routes
 

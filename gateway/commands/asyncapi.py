@@ -1,7 +1,8 @@
 """`tidegate asyncapi`: the live routes as an AsyncAPI 3 document.
 
 https://www.asyncapi.com/docs/reference/specification/v3.0.0 is the specification.
-A live route is a channel, each of its modes an operation that sends; a session route is one that receives as well.
+A live route is a channel, each of its modes an operation that sends; a session route is one that receives as well, and
+so is a channel of messages where clients may publish.
 What backends' documents look like is not known here: data of the resource may be anything.
 """
 
@@ -11,10 +12,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from gateway.commands.asyncapi_messages import BY_MODE, EVERY, FROM_CLIENT, FROM_SERVER, messages
+from gateway.commands.asyncapi_messages import BY_MODE, EVERY, FROM_CLIENT, FROM_SERVER, OF_MESSAGES, POSTED, messages
 from gateway.core.event import Json
 from gateway.core.route import Template
-from gateway.core.settings import Gateway, Listen, Mode, Route
+from gateway.core.settings import ChannelSettings, Gateway, Listen, Mode, Route
 from gateway.plugin import Described
 
 Object = dict[str, Json]
@@ -26,7 +27,7 @@ _CREDENTIALS_ARE = "Clients show the credentials that the backend asks for, in t
 
 def document(settings: Gateway, title: str, servers: Sequence[str]) -> Object:
     """The whole document; `servers` are the URLs by which clients know the gateway, else it is where it listens."""
-    routes = [route for route in settings.routes if route.live is not None or route.session is not None]
+    routes = [route for route in settings.routes if route.live or route.session or route.channel]
     names = _names(routes)
     return {
         "asyncapi": "3.0.0",
@@ -84,6 +85,10 @@ def _channel(route: Route) -> Object:
         kinds = tuple(dict.fromkeys((*(kind for mode in route.live.modes for kind in BY_MODE[mode]), *EVERY)))
         described = "The same URL answers REST, WebSockets, Server-Sent Events, NDJSON and long polls."
         query = _query(route.live.modes)
+    elif route.channel is not None:
+        kinds = (*OF_MESSAGES, *(POSTED if route.channel.publish else ()))
+        described = "Messages, by WebSockets, Server-Sent Events, NDJSON and long polls of the same URL."
+        query = _query(())
     channel: Object = {
         "address": address,
         "title": route.name,
@@ -109,12 +114,13 @@ def _address(template: Template) -> tuple[str, Object]:
 
 
 def _query(modes: Sequence[Mode]) -> Object:
-    """The gateway's own parameters, as a schema."""
+    """The gateway's own parameters, as a schema; without `modes` there is none to choose."""
+    mode: Object = {"live.mode": {"type": "string", "enum": list(modes), "default": modes[0]}} if modes else {}
     return {
         "type": "object",
         "properties": {
             "live.since": {"type": "string", "description": "continue after the event with this id"},
-            "live.mode": {"type": "string", "enum": list(modes), "default": modes[0]},
+            **mode,
             "live.wait": {"type": "integer", "minimum": 0, "description": "long poll: seconds to wait"},
             "live.interval": {"type": "string", "description": "streams: hear of changes at most so often, as 10s"},
         },
@@ -127,6 +133,9 @@ def _operations(name: str, route: Route, settings: Gateway) -> Iterable[tuple[st
     ]
     common: Object = {"channel": {"$ref": f"#/channels/{name}"}, **({"security": security} if security else {})}
     note = f" Lets in whom one of these knows: {', '.join(route.auth)}." if route.auth else f" {_CREDENTIALS_ARE}"
+    if route.channel is not None:
+        yield from _messages(name, route.channel, common, note)
+        return
     if route.live is None:
         heard, told = _of(name, FROM_CLIENT), _of(name, FROM_SERVER)
         yield f"{name}.ask", {"action": "receive", **common, **heard, "summary": f"Messages of clients.{note}"}
@@ -145,6 +154,16 @@ def _operations(name: str, route: Route, settings: Gateway) -> Iterable[tuple[st
                 "bindings": bindings,
             },
         )
+
+
+def _messages(name: str, channel: ChannelSettings, common: Object, note: str) -> Iterable[tuple[str, Object]]:
+    read: Object = {"http": {"method": "GET", "query": _query(()), "bindingVersion": HTTP_BINDING}}
+    sends: Object = {"action": "send", **common, **_of(name, OF_MESSAGES)}
+    yield f"{name}.messages", {**sends, "summary": f"Messages as they are published.{note}", "bindings": read}
+    if channel.publish:
+        written: Object = {"http": {"method": "POST", "bindingVersion": HTTP_BINDING}}
+        receives: Object = {"action": "receive", **common, **_of(name, POSTED)}
+        yield f"{name}.publish", {**receives, "summary": f"Messages of clients.{note}", "bindings": written}
 
 
 def _of(name: str, kinds: Iterable[str]) -> Object:

@@ -17,7 +17,9 @@ BY_MODE: Mapping[Mode, tuple[str, ...]] = {
     "notify": ("notify",),
 }
 EVERY = ("status", "gap", "close")  # in every mode
-PUBLISHED = ("message",)  # on channels without state, which only sessions follow
+PUBLISHED = ("message",)  # on channels without state
+OF_MESSAGES = ("position", *PUBLISHED, "gap", "close")  # at the URL of such a channel
+POSTED = ("publication",)  # there, by clients
 
 FROM_CLIENT = ("subscribe", "unsubscribe", "request", "cancel", "publish", "auth", "ping")
 FROM_SERVER = ("hello", "ok", "event", "response", "error", "expiring", "pong")
@@ -37,7 +39,7 @@ def messages() -> Object:
     """Every message by its name."""
     events: dict[str, Object] = {kind: _event(kind, *about) for kind, about in _EVENTS.items()}
     session: dict[str, Object] = {op: _op(op, *about) for op, about in _OPS.items()}
-    return {**events, **session}
+    return {**events, **session, "publication": _message("publication", "What a client publishes.", _ANY)}
 
 
 def _object(required: str, **properties: Json) -> Object:
@@ -61,6 +63,7 @@ _EVENTS: Mapping[str, tuple[str, Object, bool]] = {
     "patch": ("Operations on the state before.", _PATCH, True),
     "merge": ("An RFC 7396 merge patch for the state before.", _ANY, True),
     "message": ("What was published to a channel without state.", _ANY, True),
+    "position": ("Where the stream begins, to continue from.", {"type": "null"}, True),
     "notify": ("Something has changed: fetch it by REST.", {"type": "null"}, True),
     "status": (
         "How fresh the state is.",

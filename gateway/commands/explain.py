@@ -11,10 +11,11 @@ from dataclasses import replace
 from hashlib import sha256
 
 from gateway.commands.rehearsal import Asked, Nowhere, target_of
+from gateway.core.channel_names import message_name, message_pattern
 from gateway.core.http import Request
 from gateway.core.identity import Identity
 from gateway.core.redact import redact_path, redact_query
-from gateway.core.settings import Gateway, LiveSettings, Normal, UpstreamSettings
+from gateway.core.settings import ChannelSettings, Gateway, LiveSettings, Normal, UpstreamSettings
 from gateway.plugin import AnySource, BatchingSource, EagerSource
 
 # Long enough to tell keys apart at a glance, too short to be of use to anybody.
@@ -30,13 +31,14 @@ def explained(settings: Gateway, asked: Asked, source: AnySource | None) -> Iter
     yield "route", f"{route.name}: {route.host or ''}{route.path} ({methods})"
     for name, value in request.params.items():
         yield "parameter", f"{name} = {value}"
+    if route.channel is not None:
+        yield from _messages(settings, asked, route.channel)
+        return
     if not route.upstream:
         yield "answered by", "the gateway: sessions" if route.session is not None else "the gateway: it takes webhooks"
         return
     yield "upstream", f"{route.upstream}: {asked_url(settings.upstreams[route.upstream], request.target)}"
-    if route.auth:
-        known = "" if request.identity else "; give --as claims.json to be one of them"
-        yield "lets in", f"whom one of these knows: {', '.join(route.auth)}{known}"
+    yield from _let_in(asked)
     if route.live is None or source is None:
         yield "live", "no: its answers pass through, nothing is watched"
         return
@@ -60,6 +62,26 @@ def explained(settings: Gateway, asked: Asked, source: AnySource | None) -> Iter
         *_claims_that_decide(request, source),
     ]
     yield "shared by", f"all clients of this URL with the same {', '.join(deciding)}" if deciding else "everyone"
+
+
+def _let_in(asked: Asked) -> Iterator[tuple[str, str]]:
+    if asked.route.auth:
+        known = "" if asked.request.identity else "; give --as claims.json to be one of them"
+        yield "lets in", f"whom one of these knows: {', '.join(asked.route.auth)}{known}"
+
+
+def _messages(settings: Gateway, asked: Asked, channel: ChannelSettings) -> Iterator[tuple[str, str]]:
+    publish = ", and POST publishes one" if channel.publish else ""
+    yield "answered by", f"the gateway: messages, by every transport{publish}"
+    yield from _let_in(asked)
+    identity = asked.request.identity
+    claims = identity.claims if identity is not None else {}
+    name = message_name(channel.name, dotted=channel.dotted)({"params": asked.request.params, "claims": claims})
+    if name is None:
+        yield "channel", f"none: {channel.name} has no value for each place, or one that no name may have"
+        return
+    kept = next((one.pattern for one in settings.channels if message_pattern(one.pattern)({})(name)), "*")
+    yield "channel", f"{name}, kept as {kept}"
 
 
 def _compared(live: LiveSettings) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from gateway.config.certificates import http3_is_possible, tls_files_load
+from gateway.config.channels import channels_are_named, channels_have_their_methods, channels_stand_alone
 from gateway.config.model import Admin, AuthKeys, BrokerKeys, Limits, LiveKeys, TransportKeys
 from gateway.config.nearest import did_you_mean, nearest
 from gateway.config.plugins import Kind, Model
@@ -27,7 +28,7 @@ from gateway.config.webhook_keys import VerifyKeys
 from gateway.config.webhooks import (
     hints_are_given,
     hints_reach_live_routes,
-    messages_reach_sessions,
+    messages_reach_clients,
     verifying,
     webhooks_are_known,
     webhooks_do_something,
@@ -301,7 +302,10 @@ _CHECKS: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     webhooks_do_something,
     hints_reach_live_routes,
     hints_are_given,
-    messages_reach_sessions,
+    messages_reach_clients,
+    channels_stand_alone,
+    channels_are_named,
+    channels_have_their_methods,
     recordings_follow_live_routes,
     _frames_fit_messages,
     _live_routes_have_their_own_origins,

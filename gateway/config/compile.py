@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from gateway.config.channels import channel_of
 from gateway.config.model import (
     Admin,
     AuthKeys,
@@ -169,6 +170,7 @@ def _route(route: RouteKeys, told: Sequence[Template]) -> settings.Route:
         refresh_on_write=None if route.refresh_on_write is None else tuple(route.refresh_on_write),
         session=_session(route.session) if route.session else None,
         webhook=webhook_of(route.webhook) if route.webhook else None,
+        channel=channel_of(route.channel) if route.channel else None,
     )
 
 
@@ -185,7 +187,13 @@ def _session(session: Session) -> settings.SessionSettings:
 
 
 def _messages(pattern: str, keys: MessageKeys) -> settings.MessageSettings:
-    return settings.MessageSettings(pattern=pattern, log=settings.LogLimits(**dict(keys.log)), slow=keys.slow)
+    return settings.MessageSettings(
+        pattern=pattern,
+        log=settings.LogLimits(**dict(keys.log)),
+        slow=keys.slow,
+        heartbeat=keys.heartbeat,
+        compression=keys.compression,
+    )
 
 
 def _live(live: LiveKeys, *, hinted: bool) -> settings.LiveSettings:

@@ -27,7 +27,7 @@ def schema() -> dict[str, Json]:
     for name, kind in kinds:
         _one_of(tidy, name, sorted(kind.options))
     _any_of(tidy, "Transport", sorted(model.transports.options))
-    _section(tidy, "Route")["anyOf"] = [{"required": [one]} for one in ("upstream", "session", "webhook")]
+    _section(tidy, "Route")["anyOf"] = [{"required": [one]} for one in ("upstream", "session", "webhook", "channel")]
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Tidegate configuration", **tidy}
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from gateway.config.channel_keys import ChannelKeys
 from gateway.config.recorded import RecordedTest
 from gateway.config.section import Count, Memory, Patience, Section, Time
 from gateway.config.values import (
@@ -267,6 +268,10 @@ class MessageKeys(Section):
     """what is kept for clients that come back"""
     slow: Literal["disconnect", "skip"] = "disconnect"
     """for a client that falls behind the log: the end, or a gap event"""
+    heartbeat: Annotated[Duration, at_least("1s")] = 25.0
+    """a sign of life on streams of its URLs after so long; proxies cut silent connections at 30s to 60s"""
+    compression: bool = False
+    """permessage-deflate for WebSocket clients of its URLs that offer it"""
 
 
 class SessionLimits(Section):
@@ -318,6 +323,8 @@ class RouteKeys(Section):
     """in place of an upstream: one WebSocket that follows many channels and carries REST"""
     webhook: WebhookKeys | None = None
     """in place of an upstream: takes what other services tell, as messages and as hints to look again"""
+    channel: Annotated[ChannelKeys, OrText()] | None = None
+    """in place of an upstream: the channel of messages that clients follow here, by every transport"""
 
 
 def off_or_section(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gateway.config.channels import channels
 from gateway.config.model import RouteKeys
 from gateway.config.nearest import nearest
 from gateway.config.routes import routes
@@ -13,8 +14,8 @@ from gateway.core.route import Template, parse_template
 
 def routes_have_one_answer(tree: Tree) -> Iterator[Finding]:
     for path, route in routes(tree):
-        if "webhook" in route:
-            continue  # of which `webhooks` says what else may stand there
+        if "webhook" in route or "channel" in route:
+            continue  # of which `webhooks` and `channels` say what else may stand there
         if "session" not in route:
             if "upstream" not in route and "upstream" not in (nearest(key, RouteKeys.model_fields) for key in route):
                 yield (*path, "upstream"), "this key is required"
@@ -49,12 +50,13 @@ def claims_have_a_source(tree: Tree) -> Iterator[Finding]:
 
 
 def channels_are_of_use(tree: Tree) -> Iterator[Finding]:
-    """Only sessions follow and publish messages; and the first pattern that fits counts."""
+    """Only sessions and routes of channels follow and publish messages; and the first pattern that fits counts."""
     patterns = [text for text in mapping(tree.value.get("channels")) if isinstance(text, str)]
     sessions = [mapping(route.get("session")) for _, route in routes(tree)]
     named = [text for one in sessions for key in ("subscribe", "publish") for text in listing(one.get(key))]
+    named += [name for _, _, name, _ in channels(tree)]
     if patterns and not any(isinstance(text, str) and not text.startswith("/") for text in named):
-        yield ("channels",), "no session route follows or publishes messages"
+        yield ("channels",), "no route is a channel of messages, and no session follows or publishes any"
     for index, text in enumerate(patterns):
         for first in patterns[:index]:
             if first.endswith("*") and text.startswith(first[:-1]):

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticKnownError
 
-from gateway.core.channel_names import message_pattern
+from gateway.core.channel_names import message_name, message_pattern
 from gateway.core.delivery import channel_name, delivery_text, id_text, path_text
 from gateway.core.expression import compile_expression
 from gateway.core.paths import parse_path
@@ -274,6 +274,7 @@ Refreshes = Annotated[list[Refresh], AfterValidator(_distinct)]
 PathTemplate = Annotated[str, AfterValidator(_template)]
 ChannelPattern = Annotated[str, AfterValidator(_channel_pattern)]
 MessagePattern = Annotated[str, AfterValidator(_message_pattern)]
+MessageName = Annotated[str, _by(message_name)]
 PlainPattern = Annotated[str, AfterValidator(_plain_pattern)]
 Expression = Annotated[str, AfterValidator(_expression)]
 Template = Annotated[str, AfterValidator(_filled_template)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from gateway.config.channels import channels
 from gateway.config.model import RouteKeys
 from gateway.config.plugins import used
 from gateway.config.routes import routes
@@ -114,11 +115,12 @@ def hints_are_given(tree: Tree) -> Iterator[Finding]:
             )
 
 
-def messages_reach_sessions(tree: Tree) -> Iterator[Finding]:
-    """Some session's patterns may fit the channel: what is the same in all its names is not against it."""
+def messages_reach_clients(tree: Tree) -> Iterator[Finding]:
+    """Some session or route may let clients follow the channel: what all its names share is not against it."""
     sessions = (mapping(route.get("session")) for _, route in routes(tree))
     patterns = [text for one in sessions for text in listing(one.get("subscribe")) if isinstance(text, str)]
     starts = [_fixed(text.removesuffix("*")) for text in patterns if not text.startswith("/")]
+    starts += [_fixed(name) for _, _, name, _ in channels(tree)]
     for path, webhook in webhooks(tree):
         for index, one in enumerate(listing(webhook.get("publish"))):
             channel = mapping(one).get("channel")
@@ -126,7 +128,10 @@ def messages_reach_sessions(tree: Tree) -> Iterator[Finding]:
                 continue
             mine = _fixed(channel)
             if not any(mine.startswith(start) or start.startswith(mine) for start in starts):
-                yield (*path, "publish", index, "channel"), "no session route lets anybody follow this channel"
+                yield (
+                    (*path, "publish", index, "channel"),
+                    "no session and no route of channels lets anybody follow it",
+                )
 
 
 def _fixed(text: str) -> str:

@@ -1,7 +1,7 @@
 """Which pages of other origins may read a live route's streams: CORS, as https://fetch.spec.whatwg.org defines it.
 
-Speaks only for what the gateway itself answers: streams, polls, refusals, and preflights for reading them. What the
-backend says of its REST answers is its own affair.
+Speaks only for what the gateway itself answers: streams, polls, refusals, and preflights for reading them, or for
+publishing to a channel of messages. What the backend says of its REST answers is its own affair.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from gateway.core.http import header
 # Where a scope keeps what `sharing` says, for whoever answers.
 SHARING = "tidegate.sharing"
 
+_ASKED = {b"GET": "GET", b"POST": "POST"}
 _NAMES = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z, \t-]{1,1000}", re.ASCII)
 
 # What a page needs beyond the headers that it may always read.
@@ -31,19 +32,19 @@ def sharing(headers: list[Header] | tuple[Header, ...], origins: tuple[str, ...]
     return [*allowed, (b"access-control-expose-headers", _EXPOSED), (b"vary", b"origin")]
 
 
-def asks_to_read(scope: Scope) -> bool:
-    """Whether a request is the preflight of a GET."""
-    return (
-        scope.get("method") == "OPTIONS"
-        and header(scope["headers"], b"access-control-request-method") == b"GET"
-        and header(scope["headers"], b"origin") is not None
-    )
+def asks_for(scope: Scope) -> str | None:
+    """What a request is the preflight of: a GET or a POST; None where it is neither, or no preflight."""
+    if scope.get("method") != "OPTIONS" or header(scope["headers"], b"origin") is None:
+        return None
+    return _ASKED.get(header(scope["headers"], b"access-control-request-method") or b"")
 
 
-def preflight(headers: list[Header] | tuple[Header, ...], origins: tuple[str, ...]) -> Headers | None:
-    """The answer to the preflight of a GET; None where the origin is not one of ours to speak for.
+def preflight(
+    headers: list[Header] | tuple[Header, ...], origins: tuple[str, ...], methods: bytes = b"GET"
+) -> Headers | None:
+    """The answer to the preflight of one of these methods; None where the origin is not one of ours to speak for.
 
-    Whatever header the page wants to send is fine: its origin is trusted to read, and a GET does nothing else.
+    Whatever header the page wants to send is fine: its origin is trusted to do all that these methods do here.
     """
     allowed = _allowed(headers, origins)
     if not allowed:
@@ -53,7 +54,7 @@ def preflight(headers: list[Header] | tuple[Header, ...], origins: tuple[str, ..
         allowed.append((b"access-control-allow-headers", wanted))
     return [
         *allowed,
-        (b"access-control-allow-methods", b"GET"),
+        (b"access-control-allow-methods", methods),
         (b"access-control-max-age", _MAX_AGE),
         (b"vary", b"origin, access-control-request-method, access-control-request-headers"),
     ]

@@ -11,7 +11,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 EventType = Literal[
     "snapshot", "patch", "merge", "created", "updated", "moved", "deleted",
-    "message", "notify", "status", "gap", "close",
+    "message", "position", "notify", "status", "gap", "close",
 ]  # fmt: skip
 
 
@@ -19,6 +19,7 @@ EventType = Literal[
 class Event:
     """One item in a channel. `status`, `gap` and `close` are not part of the log and have no position.
 
+    A `position` says where a client stands who was sent nothing yet, and has no data.
     `reset` marks a snapshot sent because the client's own position could not be continued.
     """
 

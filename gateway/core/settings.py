@@ -236,6 +236,8 @@ class MessageSettings:
     pattern: str = "*"
     log: LogLimits = field(default_factory=lambda: LogLimits(bytes=256 * 1024))
     slow: SlowPolicy = "disconnect"
+    heartbeat: float = 25.0
+    compression: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +264,20 @@ class SessionSettings:
     timeout: float = 60.0
     origins: tuple[str, ...] = ()
     limits: SessionLimits = field(default_factory=SessionLimits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelSettings:
+    """What makes the URLs of a route channels of messages; with `publish` clients may POST messages there.
+
+    `name` has places for `params` and `claims`, as `gateway.core.channel_names` reads them; with `dotted`, their values
+    may hold dots, and so be several parts of it.
+    """
+
+    name: str
+    dotted: bool = False
+    publish: bool = False
+    origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,7 +327,7 @@ class WebhookSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A match and what answers it: an upstream, sessions or a webhook's receiver (then `upstream` is empty).
+    """A match and what answers it: an upstream; if that is empty, sessions, a webhook's receiver or a channel.
 
     `name` labels metrics and logs: the path template unless given. `auth` names the authenticators that are asked in
     turn; without one everybody is let in; `access` (JMESPath) has to be true of whom they know. `refresh_on_write` are
@@ -330,6 +346,7 @@ class Route:
     refresh_on_write: tuple[str, ...] | None = None
     session: SessionSettings | None = None
     webhook: WebhookSettings | None = None
+    channel: ChannelSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

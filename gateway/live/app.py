@@ -17,12 +17,14 @@ from gateway.core.cors import SHARING
 from gateway.core.crowd import address_of
 from gateway.core.expiry import Expiries
 from gateway.core.http import Request
-from gateway.core.settings import Limits
+from gateway.core.settings import ChannelSettings, Limits, MessageSettings, Mode
 from gateway.core.stats import Stats, StreamStats
 from gateway.errors import ClientError
+from gateway.live.channel import Channel
 from gateway.live.channels import SWEEP, Channels, LiveRoute
 from gateway.live.connection import LAST_BYTES, Opening, Over, StreamConnection, WriterFor
 from gateway.live.kept import keep, kept
+from gateway.live.messages import NO_MODES, Messages, owner_of
 from gateway.live.negotiate import check_options, check_origin, interval_of, mode_of, position_of, request_of
 from gateway.live.supervisor import Supervisor
 from gateway.plugin import Broker, Clock, Transport
@@ -42,6 +44,7 @@ class Parts:
     access: AccessLog
     refuse: Callable[[Scope, Send, ClientError], Awaitable[None]]
     limits: Limits
+    messages: tuple[MessageSettings, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +55,24 @@ class Asked:
     transport: Transport
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A channel of messages by its name, and the route whose URL it has."""
+
+    route: str
+    channel: str
+    settings: ChannelSettings
+
+
 class Live:
-    """Serves the streams of all live routes."""
+    """Serves the streams of all live routes, and those of channels of messages."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._supervisor = Supervisor()
         self._pumps = Supervisor()
         self._channels = Channels(parts.broker, parts.stats, parts.clock, parts.limits, self._supervisor)
+        self._messages = Messages(parts.messages, parts.limits, parts.broker, parts.stats, parts.clock)
         self._count = 0
         self._expiries: Expiries[StreamConnection] = Expiries(parts.clock.time())
         self._closing = False
@@ -71,6 +84,11 @@ class Live:
     def channels(self) -> Channels:
         """The channels of this node, which sessions follow as well."""
         return self._channels
+
+    @property
+    def messages(self) -> Messages:
+        """The channels of messages, which sessions follow as well, and webhooks publish to."""
+        return self._messages
 
     @property
     def parts(self) -> Parts:
@@ -98,6 +116,7 @@ class Live:
         """Send every subscriber away with a reason to come back, then end the sources."""
         self._closing = True
         self._channels.end(RESTART)
+        self._messages.end(RESTART)
         await self._supervisor.close()
         await self._pumps.close(LAST_BYTES)
 
@@ -112,28 +131,49 @@ class Live:
     def open(self, scope: Scope, receive: Receive, send: Send, live: LiveRoute, asked: Asked) -> StreamConnection:
         """Check the handshake and join the channel; `serve` must follow. Raises ClientError."""
         request, settings = asked.request, live.settings
+        self._check(request, settings.origins)
+        opening = self._opening(scope, send, request, mode_of(request, settings))
+        channel = self._channels.get(live, request, lending=True, address=address_of(scope))
+        stream = self._stream(asked, channel, receive, opening)
+        stream.voice = self._channels.lend(live, request, channel, stream.disconnect)
+        return stream
+
+    def open_messages(self, scope: Scope, receive: Receive, send: Send, named: Named, asked: Asked) -> StreamConnection:
+        """As `open`, for a channel of messages."""
+        request = asked.request
+        self._check(request, named.settings.origins)
+        if "live.mode" in request.options:
+            raise ClientError(400, "bad_mode", NO_MODES)
+        opening = self._opening(scope, send, request, "items")
+        channel = self._messages.get(named.channel, owner_of(scope))
+        stream = self._stream(asked, channel, receive, opening)
+        stream.route = named.route
+        return stream
+
+    def _check(self, request: Request, origins: tuple[str, ...]) -> None:
         check_options(request)
-        check_origin(request, settings.origins)
-        mode, since = mode_of(request, settings), position_of(request)
+        check_origin(request, origins)
         if self._closing:
             raise ClientError(503, "closing", "the gateway is shutting down").with_headers((b"retry-after", b"1"))
-        opening = Opening(
+
+    def _opening(self, scope: Scope, send: Send, request: Request, mode: Mode) -> Opening:
+        return Opening(
             scope=scope,
             send=send,
             request=request,
             mode=mode,
-            since=since,
+            since=position_of(request),
             interval=interval_of(request),
             writer_for=self._parts.writer_for,
             begun=self._begun,
             sleep=self._parts.clock.sleep,
             extra=scope.get(SHARING, []),
         )
+
+    def _stream(self, asked: Asked, channel: Channel, receive: Receive, opening: Opening) -> StreamConnection:
         self._count += 1
-        channel = self._channels.get(live, request, lending=True, address=address_of(scope))
         stream = StreamConnection(self._count, asked.transport, channel, receive, opening)
-        stream.voice = self._channels.lend(live, request, channel, stream.disconnect)
-        stream.channel.ends.add(stream.disconnect)
+        channel.ends.add(stream.disconnect)
         return stream
 
     async def serve(self, stream: StreamConnection) -> None:
@@ -143,7 +183,7 @@ class Live:
             await stream.transport.serve(stream)
         except Over as over:
             if stream.began is None:
-                self._parts.access.request(over.scope, stream.channel.route, over.status, 0, 0.0)
+                self._parts.access.request(over.scope, stream.route, over.status, 0, 0.0)
         except ClientError as error:
             if stream.opening is not None:
                 await self._parts.refuse(stream.opening.scope, stream.opening.send, error)
@@ -166,14 +206,17 @@ class Live:
         if opening.request.identity is not None and opening.request.identity.expires is not None:
             stream.expires = opening.request.identity.expires
             self._expiries.add(stream.expires, stream)
-        self._parts.access.opened(f"{stream.id:x}", opening.scope, stream.channel.route, stream.transport.name)
+        self._parts.access.opened(f"{stream.id:x}", opening.scope, stream.route, stream.transport.name)
         pump = getattr(stream.writer, "pump", None)
         if pump is not None:
             stream.pump = self._pumps.start(pump(), "stream pump")
 
     async def _finish(self, stream: StreamConnection) -> None:
         stream.channel.ends.discard(stream.disconnect)
-        self._channels.release(stream.channel, stream.voice)
+        if stream.channel.log.messages:
+            self._messages.release(stream.channel)
+        else:
+            self._channels.release(stream.channel, stream.voice)
         if stream.expires is not None:
             self._expiries.discard(stream.expires, stream)
         await stream.finish()
@@ -184,14 +227,15 @@ class Live:
         stats.closed[end.label] += 1
         stats.received += end.received
         stats.seconds.observe(end.seconds)
-        self._parts.access.closed(f"{stream.id:x}", stream.channel.route, stream.transport.name, end)
+        self._parts.access.closed(f"{stream.id:x}", stream.route, stream.transport.name, end)
 
     def _stats_of(self, stream: StreamConnection) -> StreamStats:
-        return self._parts.stats.routes[stream.channel.route].streams[stream.transport.name]
+        return self._parts.stats.routes[stream.route].streams[stream.transport.name]
 
     async def _sweep(self) -> None:
         while True:
             await self._parts.clock.sleep(SWEEP)
             await self._channels.sweep()
+            self._messages.sweep()
             for stream in self._expiries.due(self._parts.clock.time()):
                 stream.disconnect(EXPIRED)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from gateway.core.asgi import Receive
+from gateway.core.asgi import Header, Headers, Receive
+from gateway.core.http import header
 from gateway.errors import ClientError
 
 # Of deliveries that are being received: some hundred of the usual kilobytes, or a handful of the largest.
@@ -79,3 +80,21 @@ class Bodies:
 
 def too_large(most: int) -> ClientError:
     return ClientError(413, "too_large", f"a delivery here has at most {most} bytes")
+
+
+def media_type(headers: list[Header] | tuple[Header, ...]) -> bytes:
+    """What a body is said to be; JSON where nothing is said."""
+    return (header(headers, b"content-type") or b"application/json").partition(b";")[0].strip().lower()
+
+
+def is_json(kind: bytes) -> bool:
+    return kind == b"application/json" or kind.endswith(b"+json")
+
+
+def check_plain(headers: Headers, most: int) -> None:
+    """What can be told of a body before it is read: not compressed, not too large; raises ClientError."""
+    if (header(headers, b"content-encoding") or b"identity").strip().lower() != b"identity":
+        raise ClientError(415, "bad_type", "what is sent here is not compressed")
+    length = header(headers, b"content-length") or b"0"
+    if length.isdigit() and int(length) > most:
+        raise too_large(most)

@@ -67,7 +67,8 @@ class Opening:
 class StreamConnection:
     """The `Connection` that transports are given.
 
-    `id` ties its lines in the access log together; `opening` is None once delivery has begun, `began` is when;
+    `id` ties its lines in the access log together; `route` is whose it is in there, and in metrics; `opening` is None
+    once delivery has begun, `began` is when;
     `voice` are the credentials that it lends to a shared channel; `expires` is when its client's credentials end;
     `pump` is the task of a writer that needs one.
     """
@@ -85,6 +86,7 @@ class StreamConnection:
         "opening",
         "pump",
         "received",
+        "route",
         "transport",
         "voice",
         "writer",
@@ -94,6 +96,7 @@ class StreamConnection:
         self.id = number
         self.transport = transport
         self.channel = channel
+        self.route = channel.route
         self.began: float | None = None
         self.expires: float | None = None
         self.received = 0
@@ -178,7 +181,7 @@ class StreamConnection:
         if not basket.full:
             subscription.remind()
         log = self.channel.log
-        reached = subscription.position if log.has_state or since is None else since
+        reached = subscription.position if log.has_state or log.messages or since is None else since
         return Collected(basket.data, reached)
 
     def deliver(self, encoding: Encoding, *, preamble: bytes = b"") -> None:
@@ -198,7 +201,7 @@ class StreamConnection:
             self._close(self._ending)
         else:
             writer.on_flow(subscription.full, subscription.drained)
-            subscription.start(opening.since)
+            subscription.start(opening.since, mark=True)
 
     async def receive(self) -> str | bytes | None:
         while True:

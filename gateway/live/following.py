@@ -26,7 +26,7 @@ from gateway.live.channel import Channel
 from gateway.live.channels import Channels, LiveRoute
 from gateway.live.flow import Flow
 from gateway.live.follower import Follower, fault_of
-from gateway.live.messages import Messages
+from gateway.live.messages import NO_MODES, Messages
 from gateway.live.negotiate import interval_of, mode_of, position_of, read_interval, read_position, split_query
 from gateway.live.supervisor import Supervisor
 from gateway.plugin import Clock, Encoding
@@ -181,7 +181,7 @@ class Following:
 
     def _messages(self, subscribe: Subscribe) -> tuple[Follower, Entering | None]:
         if subscribe.mode is not None:
-            raise ClientError(400, "bad_mode", "a channel of messages has no modes")
+            raise ClientError(400, "bad_mode", NO_MODES)
         since, interval = read_position(subscribe.since), read_interval(subscribe.interval)
         follower = Follower(subscribe, "items", since, self._report, interval)
         messages = self._house.messages

@@ -10,8 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from gateway.core.asgi import Scope
 from gateway.core.channel_names import message_pattern
+from gateway.core.codes import Disconnect
+from gateway.core.crowd import address_of
 from gateway.core.event import Json, message
+from gateway.core.http import IDENTITY
+from gateway.core.identity import Identity
 from gateway.core.position import Position
 from gateway.core.settings import Limits, LiveSettings, MessageSettings, PluginUse
 from gateway.core.shares import Full, Owner, Shares
@@ -19,6 +24,8 @@ from gateway.core.stats import Stats
 from gateway.errors import ClientError
 from gateway.live.channel import Channel
 from gateway.plugin import Broker, Clock
+
+NO_MODES = "a channel of messages has no modes"
 
 
 @dataclass(slots=True)
@@ -28,6 +35,7 @@ class _Kept:
     channel: Channel
     age: float
     used: float
+    next_heartbeat: float
     held: Owner | None = None
     size: int = 0
 
@@ -100,10 +108,18 @@ class Messages:
         """Upkeep, each second: old messages go, and channels that nobody uses."""
         now = self._clock.monotonic()
         for name, kept in tuple(self._channels.items()):
-            kept.channel.sweep(heartbeat=False)
+            due = now >= kept.next_heartbeat
+            if due:
+                kept.next_heartbeat = now + kept.channel.settings.heartbeat
+            kept.channel.sweep(heartbeat=due)
             self._weigh(name)
             if not kept.channel.users and now - kept.used >= kept.age:
                 self._forget(name)
+
+    def end(self, disconnect: Disconnect) -> None:
+        """Send every follower away."""
+        for kept in tuple(self._channels.values()):
+            kept.channel.end(disconnect)
 
     def _start(self, name: str, by: Owner | None) -> _Kept:
         settings = next((one for fits, one in self._settings if fits(name)), _DEFAULT)
@@ -120,7 +136,8 @@ class Messages:
         channel.begin(self._broker.attach(_stream(name), channel.deliver))
         channel.ready.set()
         self._shares.enter(name, owner)
-        kept = self._channels[name] = _Kept(channel, settings.log.age, self._clock.monotonic())
+        now = self._clock.monotonic()
+        kept = self._channels[name] = _Kept(channel, settings.log.age, now, now + settings.heartbeat)
         return kept
 
     def _check_held(self, by: Owner) -> None:
@@ -159,13 +176,25 @@ def _full(what: str) -> ClientError:
     return ClientError(429, f"too_many_{what}", detail)
 
 
+def owner_of(scope: Scope) -> Owner:
+    """On whose account is what a client names: its own, or its address's where nobody knows it."""
+    identity: Identity | None = scope.get(IDENTITY)
+    return Owner(address_of(scope), crowd=True) if identity is None else Owner(identity.subject)
+
+
 _DEFAULT = MessageSettings()
 
 
 def _live(settings: MessageSettings) -> LiveSettings:
     """As channels know them: events one by one, and from no source."""
-    source = PluginUse(name="messages", options=None)
-    return LiveSettings(source=source, modes=("items",), log=settings.log, slow=settings.slow)
+    return LiveSettings(
+        source=PluginUse(name="messages", options=None),
+        modes=("items",),
+        log=settings.log,
+        slow=settings.slow,
+        heartbeat=settings.heartbeat,
+        compression=settings.compression,
+    )
 
 
 def _stream(name: str) -> str:

@@ -19,7 +19,6 @@ from gateway.core.asgi import Hearing, Receive, Scope, Send
 from gateway.core.channel_names import allows, allows_messages
 from gateway.core.codes import INTERNAL, NORMAL, RESTART
 from gateway.core.credentials import shows_token
-from gateway.core.crowd import address_of
 from gateway.core.event import Json
 from gateway.core.formats import Format, json_format, msgpack_format
 from gateway.core.headers import without_own
@@ -27,8 +26,7 @@ from gateway.core.http import HANDSHAKE, IDENTITY, Handshake, Request, header
 from gateway.core.identity import Identity
 from gateway.core.session import Opened, Rules, Session
 from gateway.core.session_request import carried
-from gateway.core.settings import MessageSettings, Route, SessionSettings
-from gateway.core.shares import Owner
+from gateway.core.settings import Route, SessionSettings
 from gateway.core.stats import StreamStats
 from gateway.errors import ClientError
 from gateway.live.app import Parts
@@ -38,7 +36,7 @@ from gateway.live.connection import LAST_BYTES, peer_left
 from gateway.live.conversation import Conversation
 from gateway.live.follower import TRANSPORT
 from gateway.live.following import Caller, Found, House
-from gateway.live.messages import Messages
+from gateway.live.messages import Messages, owner_of
 from gateway.live.negotiate import check_origin, request_of
 from gateway.live.supervisor import Supervisor
 from gateway.plugin import Codec, Encoding
@@ -60,7 +58,7 @@ class Inside:
     """The rest of the gateway, as sessions need it; see `House`."""
 
     channels: Channels
-    messages: tuple[MessageSettings, ...]
+    messages: Messages
     find: Callable[[bytes, bytes | None], Found]
     rest: Callable[[Scope, Receive, Send, Route], Awaitable[None]]
     known: Callable[[Route, Request], Awaitable[tuple[str, Identity]]]
@@ -80,10 +78,9 @@ class Sessions:
         self._rules: dict[str, Rules] = {}
         self._prefix, self._count = secrets.token_hex(3), 0
         self._closing = False
-        self._messages = Messages(inside.messages, parts.limits, parts.broker, parts.stats, parts.clock)
         self._house = House(
             channels=inside.channels,
-            messages=self._messages,
+            messages=inside.messages,
             find=inside.find,
             rest=inside.rest,
             known=inside.known,
@@ -95,11 +92,6 @@ class Sessions:
 
     def __repr__(self) -> str:
         return f"<Sessions open={len(self._open)} tasks={len(self._supervisor)}>"
-
-    @property
-    def messages(self) -> Messages:
-        """The channels of messages, which webhooks publish to as well."""
-        return self._messages
 
     async def start(self) -> None:
         """Begin the upkeep."""
@@ -227,7 +219,6 @@ class Sessions:
         while True:
             await self._parts.clock.sleep(SWEEP)
             now, today = self._parts.clock.monotonic(), self._parts.clock.time()
-            self._messages.sweep()
             for conversation in tuple(self._open):
                 conversation.sweep(now, today)
 
@@ -256,7 +247,7 @@ def _caller(scope: Scope, route: Route, session: str) -> Caller:
     return Caller(
         route=route,
         identity=identity,
-        owner=Owner(address_of(scope), crowd=True) if identity is None else Owner(identity.subject),
+        owner=owner_of(scope),
         scope=kept,
         host=header(headers, b"host"),
         headers=headers,

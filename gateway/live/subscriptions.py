@@ -150,13 +150,17 @@ class Subscription:
         behind = self._base is None
         return Position(self._epoch, self._offset) if behind else Position(self.group.epoch, self.group.offset)
 
-    def start(self, since: Position | None, *, told: bool = False) -> None:
+    def start(self, since: Position | None, *, told: bool = False, mark: bool = False) -> None:
         """Send the first bytes and follow from there; who was `told` hears of the status when it changes.
 
-        A state that was not confirmed just now comes with its age.
+        A state that was not confirmed just now comes with its age. Of messages there is no state to begin with: with
+        `mark`, who brings no position is told where it begins, and loses nothing if its line breaks before the first.
         """
         self._since = since
         first, freshness = self._join(), self._feed.freshness
+        if mark and since is None and self._feed.log.messages:
+            place = Event(type="position", data=None, position=Position(self._epoch, self._offset))
+            self._write(self.group.audience.render(place), 1)
         self._told = freshness.told
         given = first.messages > 0 and (since is None or first.reset)
         self._due = (freshness.failing and not told) or (

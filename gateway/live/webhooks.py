@@ -11,41 +11,36 @@ which make senders give up.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
 from gateway.core import form
-from gateway.core.asgi import Header, Headers, Receive, Scope, Send
+from gateway.core.asgi import Receive, Scope, Send
 from gateway.core.challenge import answered, echo
 from gateway.core.crowd import address_of
 from gateway.core.delivery import Mapper, Meaning, Values, id_text, values_of
 from gateway.core.event import Json
 from gateway.core.http import header
-from gateway.core.problem import problem
-from gateway.core.rate import Rate
 from gateway.core.recent import Recent
 from gateway.core.settings import Route, WebhookSettings
 from gateway.core.stats import RouteStats, Stats
 from gateway.core.template import Template
 from gateway.errors import ClientError
 from gateway.live.app import Parts
-from gateway.live.bodies import Bodies, Gone, too_large
+from gateway.live.bodies import Bodies, Gone, check_plain, is_json, media_type
 from gateway.live.messages import Messages
+from gateway.live.rates import Rates
+from gateway.live.reply import Whole, as_json, as_problem, reply
 from gateway.plugin import Delivery, Handshaking, Signature
 
 _log = logging.getLogger("tidegate.webhook")
 
 # Ids that are remembered, for each route: at one delivery a second, those of three hours. Some 2 MB.
 IDS = 10_000
-# Addresses whose rate is known; they are forgotten after a second.
-ADDRESSES = 10_000
 # Larger bodies are verified and parsed beside the loop: this takes about a millisecond.
 LARGE = 256 * 1024
-
-_JSON = (b"content-type", b"application/json")
 
 
 @dataclass(slots=True)
@@ -83,9 +78,7 @@ class Webhooks:
         self._parts = parts
         self._reach = reach
         self._bodies = Bodies()
-        rate = float(parts.limits.messages_per_second)
-        self._rate = Rate(rate, rate)
-        self._rates: Recent[str, tuple[float, float]] = Recent(ADDRESSES)
+        self._rates = Rates(parts.limits.messages_per_second, "deliveries", parts.clock)
         self._receivers = {
             route.name: _receiver(route.name, route.webhook, signatures.get(route.name), parts.stats)
             for route in routes
@@ -106,12 +99,11 @@ class Webhooks:
         receiver.stats.in_flight += 1
         try:
             result, whole = await self._taken(scope, receive, receiver)
-            await self._answer(scope, send, receiver, began, (200, *whole))
+            await reply(self._parts, scope, send, receiver.name, began, whole)
         except ClientError as error:
             result = error.code
             self._parts.stats.refused[result] += 1
-            whole = problem(error.status, error.code, error.detail, error.headers)
-            await self._answer(scope, send, receiver, began, (error.status, *whole))
+            await reply(self._parts, scope, send, receiver.name, began, as_problem(error))
         except Gone:
             result = "gone"
         finally:
@@ -119,15 +111,15 @@ class Webhooks:
         receiver.stats.webhook.deliveries[result] += 1
         _log.debug("webhook %s: %s", receiver.name, result)
 
-    async def _taken(self, scope: Scope, receive: Receive, receiver: _Receiver) -> tuple[str, tuple[Headers, bytes]]:
+    async def _taken(self, scope: Scope, receive: Receive, receiver: _Receiver) -> tuple[str, Whole]:
         """What has become of a delivery, in a word, and what to answer."""
         address = address_of(scope)
-        self._check_rate(address)
+        self._rates.check(address)
         settings = receiver.settings
         if settings.challenge is not None and _may_ask(scope):
             text = echo(settings.challenge, scope["query_string"])
             if text is not None:
-                return "handshake", answered(settings.challenge, text)
+                return "handshake", (200, *answered(settings.challenge, text))
         _check_head(scope, receiver)
         body = await self._bodies.collect(receive, address, most=settings.max_body, timeout=settings.timeout)
         delivery = Delivery(method=scope["method"], target=_target(scope), headers=tuple(scope["headers"]), body=body)
@@ -140,20 +132,9 @@ class Webhooks:
         signature = receiver.signature
         answer = signature.handshake(document) if isinstance(signature, Handshaking) else None
         if answer is not None:
-            return "handshake", _as_json(answer)
+            return "handshake", as_json(200, answer)
         result = await self._once(receiver, values_of(document, delivery.headers))
-        return result, _as_json({"result": result})
-
-    def _check_rate(self, address: str) -> None:
-        if not address:
-            return  # nobody can tell who sends through a Unix socket
-        now = self._parts.clock.monotonic()
-        left, at = self._rates.get(address, now) or (self._rate.burst, now)
-        left = self._rate.refilled(left, now - at) - 1
-        self._rates.put(address, (max(left, -1.0), now), now + 1)
-        if left < 0:
-            error = ClientError(429, "rate", "too many deliveries in a second from your address; try again later")
-            raise error.with_headers((b"retry-after", b"1"))
+        return result, as_json(200, {"result": result})
 
     def _read(self, receiver: _Receiver, delivery: Delivery) -> tuple[int | None, Json]:
         """Which secret a delivery is made with, and what it holds; raises ClientError."""
@@ -216,18 +197,6 @@ class Webhooks:
         _tell_faults(receiver, meaning)
         return "accepted" if meaning.wanted else "ignored"
 
-    async def _answer(
-        self, scope: Scope, send: Send, receiver: _Receiver, began: float, whole: tuple[int, Headers, bytes]
-    ) -> None:
-        status, headers, body = whole
-        seconds = self._parts.clock.monotonic() - began
-        receiver.stats.requests[scope["method"], status] += 1
-        receiver.stats.seconds.observe(seconds)
-        sent = b"" if scope["method"] == "HEAD" else body
-        self._parts.access.request(scope, receiver.name, status, len(sent), seconds)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": sent})
-
 
 def _receiver(name: str, settings: WebhookSettings, signature: Signature | None, stats: Stats) -> _Receiver:
     return _Receiver(
@@ -249,38 +218,24 @@ def _may_ask(scope: Scope) -> bool:
     return scope["method"] == "GET" or (scope["method"] == "POST" and empty)
 
 
-def media_type(headers: list[Header] | tuple[Header, ...]) -> bytes:
-    return (header(headers, b"content-type") or b"application/json").partition(b";")[0].strip().lower()
-
-
 def _check_head(scope: Scope, receiver: _Receiver) -> None:
     """What can be told before the body is read."""
     settings = receiver.settings
     if scope["method"] != "POST":
         error = ClientError(405, "method_not_allowed", "webhooks are sent with POST")
         raise error.with_headers((b"allow", b"GET, POST" if settings.challenge is not None else b"POST"))
-    headers = scope["headers"]
-    kind = media_type(headers)
+    kind = media_type(scope["headers"])
     # any page can have a browser send a form anywhere, so they are for senders that sign
     form_fits = kind == form.TYPE and receiver.signature is not None
-    if kind != b"application/json" and not kind.endswith(b"+json") and not form_fits:
+    if not is_json(kind) and not form_fits:
         raise ClientError(415, "bad_type", "deliveries here are JSON: have the sender use application/json")
-    if (header(headers, b"content-encoding") or b"identity").strip().lower() != b"identity":
-        raise ClientError(415, "bad_type", "deliveries here are not compressed")
-    length = header(headers, b"content-length") or b"0"
-    if length.isdigit() and int(length) > settings.max_body:
-        raise too_large(settings.max_body)
+    check_plain(scope["headers"], settings.max_body)
 
 
 def _target(scope: Scope) -> bytes:
     query: bytes = scope["query_string"]
     path: bytes = scope["raw_path"]
     return path + b"?" + query if query else path
-
-
-def _as_json(value: Json) -> tuple[Headers, bytes]:
-    body = json.dumps(value).encode()
-    return [_JSON, (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")], body
 
 
 def _tell_faults(receiver: _Receiver, meaning: Meaning) -> None:

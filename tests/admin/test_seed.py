@@ -5,7 +5,7 @@ from dataclasses import replace
 from gateway.admin.seed import FAILURES, REASONS, seed
 from gateway.core.codes import TOO_SLOW
 from gateway.core.route import parse_template
-from gateway.core.settings import Gateway, Route, WebhookSettings
+from gateway.core.settings import ChannelSettings, Gateway, Route, WebhookSettings
 from gateway.core.stats import TLS_FAILURES, Stats
 from gateway.errors import UpstreamTimeout
 
@@ -42,6 +42,17 @@ def test_webhooks_have_their_results_and_nothing_of_streams(settings: Gateway) -
     assert {"accepted", "bad_signature", "stale", "duplicate"} <= set(route.webhook.deliveries)
     assert dict(route.webhook.faults) == dict.fromkeys(("when", "channel", "type", "data", "refresh"), 0)
     assert (dict(route.requests), dict(route.streams)) == ({("POST", 200): 0}, {})
+
+
+def test_channels_of_messages_have_their_streams_and_publications(settings: Gateway) -> None:
+    route = Route(name="chat", path=parse_template("/chat"), channel=ChannelSettings(name="chat"))
+    stats = Stats()
+    seed(stats, replace(settings, routes=(route,)), ("sse",))
+    assert (dict(stats.routes["chat"].requests), set(stats.routes["chat"].streams)) == ({}, {"sse"})
+    assert stats.routes["chat"].streams["sse"].closed["too_slow"] == 0
+    publishing = replace(route, channel=ChannelSettings(name="chat", publish=True))
+    seed(stats, replace(settings, routes=(publishing,)), ("sse",))
+    assert dict(stats.routes["chat"].requests) == {("POST", 201): 0}
 
 
 def test_the_reasons_are_those_of_the_codes_and_errors() -> None:

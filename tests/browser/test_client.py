@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import jwt
 import pytest
 
@@ -88,6 +90,38 @@ RENEWED = """async (texts) => {
   clients.a = session.live("/api/shirts", {
     onchange: ([{ stock }]) => seen.a.events.push(stock), onstatus: (status) => seen.a.statuses.push(status),
   });
+}"""
+MESSAGES = """\
+upstreams:
+  shop: {{url: "{url}"}}
+routes:
+  - path: /events/{{id}}
+    channel: {{name: "orders.${{params.id}}", publish: true}}
+  - path: /**
+    upstream: shop
+channels:
+  "orders.*": {{log: {{events: 3}}}}
+"""
+# Either way `heard` are the messages, and `stands()` says whether there is a position to come back with.
+HEAR = """async (transport) => {
+  const { live } = await import("/.tidegate/client.js");
+  globalThis.heard = [];
+  const channel = live("/events/7", {
+    transports: [transport],
+    onmessage: (data, { id }) => id && heard.push(data),
+    onchange: () => heard.push("a state"),
+    onevent: ({ type, data }) => type === "gap" && heard.push(`gap ${data.missed}`),
+  });
+  globalThis.stands = () => channel.position !== "";
+}"""
+LISTEN = """() => {
+  globalThis.heard = [];
+  const source = new EventSource("/events/7");
+  let standing = false;
+  source.onmessage = ({ data }) => heard.push(JSON.parse(data));
+  source.addEventListener("position", () => { standing = true; });
+  source.addEventListener("gap", ({ data }) => heard.push(`gap ${JSON.parse(data).missed}`));
+  globalThis.stands = () => standing;
 }"""
 NO_WEBSOCKETS = """
 globalThis.WebSocket = class {
@@ -195,6 +229,26 @@ async def test_modes(gateway: Serve, backend: Backend, tab: Open, mode: str, eve
     shirts[0]["stock"] = 2
     await page.becomes("seen.a.events", events)
     assert await page.get("clients.a.state ?? null") == (None if mode == "notify" else shirts)
+
+
+@pytest.mark.parametrize("transport", [*TRANSPORTS, "EventSource"])
+async def test_messages(gateway: Serve, backend: Backend, tab: Open, relay: Relay, transport: str) -> None:
+    """None is lost while the line is gone, before the first as well; what is kept no more is told."""
+    running = gateway(MESSAGES.format(url=backend.url))
+    relay.to(running.port)
+    page = await tab(relay.url)
+    await page.page.evaluate(LISTEN if transport == "EventSource" else HEAR, transport)
+    await page.becomes("stands()", True)
+    numbers = itertools.count(1)
+    for count, heard in ((2, [1, 2]), (6, [1, 2, "gap 3", 6, 7, 8])):
+        relay.to(1)  # where nobody listens
+        relay.cut()
+        async with httpx.AsyncClient(base_url=running.url, trust_env=False) as client:
+            for _ in range(count):
+                assert (await client.post("/events/7", json=next(numbers))).status_code == 201
+        relay.to(running.port)
+        await page.becomes("heard", heard)
+    assert page.problems == []
 
 
 @pytest.mark.parametrize("transport", ["websocket", "sse", "long_poll"])

@@ -22,6 +22,7 @@ routes:
   - {path: "/a/{id}/*/**", upstream: a, host: api.example, auth: [tokens, asked], live: {poll: }}
   - {path: /items, methods: [GET], upstream: a, live: {poll: , items: {key: id}, modes: [patch, items]}}
   - {path: /plain, upstream: a}
+  - {path: "/chat/{room}", auth: tokens, channel: {name: "chat.${params.room}", publish: true}}
 """
 
 
@@ -33,7 +34,7 @@ def made(tmp_path: Path) -> dict[str, Any]:
 
 def test_live_routes_and_sessions_are_channels_and_nothing_else(made: dict[str, Any]) -> None:
     assert [channel["address"] for channel in made["channels"].values()] == [
-        "/live", "/a/{id}/{segment3}/{rest}", "/items"
+        "/live", "/a/{id}/{segment3}/{rest}", "/items", "/chat/{room}"
     ]  # fmt: skip
     assert list(made["channels"]["a-id"]["parameters"]) == ["id", "segment3", "rest"]
     assert "Only at the host api.example." in made["channels"]["a-id"]["description"]
@@ -43,10 +44,12 @@ def test_live_routes_and_sessions_are_channels_and_nothing_else(made: dict[str, 
 def test_each_mode_is_an_operation_with_its_messages(made: dict[str, Any]) -> None:
     operations = made["operations"]
     assert list(operations) == [
-        "live.ask", "live.tell", "a-id.patch", "a-id.snapshot", "a-id.notify", "items.patch", "items.items"
+        "live.ask", "live.tell", "a-id.patch", "a-id.snapshot", "a-id.notify", "items.patch", "items.items",
+        "chat-room.messages", "chat-room.publish",
     ]  # fmt: skip
-    assert operations["live.ask"]["action"] == "receive"
-    assert {one["action"] for name, one in operations.items() if name != "live.ask"} == {"send"}
+    hears = {"live.ask", "chat-room.publish"}
+    assert {one["action"] for name, one in operations.items() if name in hears} == {"receive"}
+    assert {one["action"] for name, one in operations.items() if name not in hears} == {"send"}
     patch = operations["items.patch"]
     assert [one["$ref"].rpartition("/")[2] for one in patch["messages"]] == [
         "snapshot",
@@ -63,6 +66,17 @@ def test_each_mode_is_an_operation_with_its_messages(made: dict[str, Any]) -> No
         "enum": ["patch", "items"],
         "default": "patch",
     }
+
+
+def test_a_channel_of_messages_has_no_modes_and_says_who_may_publish(made: dict[str, Any]) -> None:
+    told, heard = (made["operations"][f"chat-room.{name}"] for name in ("messages", "publish"))
+    sent = [one["$ref"].rpartition("/")[2] for one in told["messages"]]
+    assert sent == ["position", "message", "gap", "close"]
+    assert heard["messages"] == [{"$ref": "#/channels/chat-room/messages/publication"}]
+    assert [one["bindings"]["http"]["method"] for one in (told, heard)] == ["GET", "POST"]
+    assert "live.mode" not in told["bindings"]["http"]["query"]["properties"]
+    assert told["security"] == heard["security"] != []
+    assert set(made["channels"]["chat-room"]["messages"]) == {*sent, "publication"}
 
 
 def test_servers_are_where_it_listens_or_what_is_said(made: dict[str, Any], tmp_path: Path) -> None:

@@ -5,7 +5,15 @@ from typing import Any, cast, get_args
 import msgspec
 import pytest
 
-from gateway.commands.asyncapi_messages import BY_MODE, EVERY, FROM_CLIENT, FROM_SERVER, PUBLISHED, messages
+from gateway.commands.asyncapi_messages import (
+    BY_MODE,
+    EVERY,
+    FROM_CLIENT,
+    FROM_SERVER,
+    OF_MESSAGES,
+    POSTED,
+    messages,
+)
 from gateway.core.event import EventType
 from gateway.core.messages import (
     Auth,
@@ -35,8 +43,8 @@ def payload(name: str) -> dict[str, Any]:
 def test_every_mode_and_every_type_of_event_is_told() -> None:
     assert set(BY_MODE) == set(get_args(Mode))
     streamed = {kind for kinds in BY_MODE.values() for kind in kinds} | set(EVERY)
-    assert streamed | set(PUBLISHED) == set(get_args(EventType))
-    assert set(messages()) == {*get_args(EventType), *FROM_CLIENT, *FROM_SERVER}
+    assert streamed | set(OF_MESSAGES) == set(get_args(EventType))
+    assert set(messages()) == {*get_args(EventType), *FROM_CLIENT, *FROM_SERVER, *POSTED}
 
 
 @pytest.mark.parametrize("kind", get_args(EventType))

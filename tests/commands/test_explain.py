@@ -9,7 +9,15 @@ from gateway.commands.explain import explained
 from gateway.commands.rehearsal import ask, source_of
 from gateway.core.identity import Identity
 from gateway.core.route import parse_template
-from gateway.core.settings import Route, SessionSettings, WebhookSettings
+from gateway.core.settings import (
+    AuthSettings,
+    ChannelSettings,
+    MessageSettings,
+    PluginUse,
+    Route,
+    SessionSettings,
+    WebhookSettings,
+)
 from gateway.plugin import Publisher, Request, Share, Target
 from gateway.testing.clock import ManualClock
 from tests.commands.played import settings
@@ -135,6 +143,22 @@ routes:
     assert said["/tenant"]["shared by"] == "all clients of this URL with the same claim tenant"
     assert said["/all"]["shared by"] == "everyone"
     assert [url for url in said if "always" in said[url]] == ["/all"]
+
+
+def test_a_channel_of_messages_is_told_by_its_name(tmp_path: Path) -> None:
+    config = settings(tmp_path)
+    channel = ChannelSettings(name="chat.${params.room}.${claims.sub}", publish=True)
+    route = Route(name="/chat", path=parse_template("/chat/{room}"), auth=("staff",), channel=channel)
+    keepers = {"staff": AuthSettings(plugin=PluginUse(name="jwt", options=None))}
+    mine = replace(config, routes=(route,), auth=keepers, channels=(MessageSettings(pattern="chat.*"),))
+    known = ask(mine, "/chat/a", (), Identity(subject="ada", claims={"sub": "ada"}))
+    said = dict(explained(mine, known, None))
+    assert said["answered by"] == "the gateway: messages, by every transport, and POST publishes one"
+    assert said["channel"] == "chat.a.ada, kept as chat.*"
+    assert said["lets in"] == "whom one of these knows: staff"
+    nobody = dict(explained(mine, ask(mine, "/chat/a", ()), None))
+    assert nobody["channel"].startswith("none: chat.${params.room}.${claims.sub} has no value")
+    assert dict(explained(replace(mine, channels=()), known, None))["channel"].endswith("kept as *")
 
 
 def test_what_the_gateway_answers_itself(tmp_path: Path) -> None:

@@ -78,5 +78,5 @@ def test_somebody_may_follow_each_channel(tmp_path: Path, channel: str, patterns
     if reached:
         assert loaded(tmp_path, webhook, patterns).publish[0].channel == channel
     else:
-        with pytest.raises(ConfigError, match="no session route lets anybody follow this channel"):
+        with pytest.raises(ConfigError, match="no session and no route of channels lets anybody follow it"):
             loaded(tmp_path, webhook, patterns)

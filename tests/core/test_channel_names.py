@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.channel_names import allows, allows_messages, is_message_name, message_pattern
+from gateway.core.channel_names import (
+    allows,
+    allows_messages,
+    is_message_name,
+    message_name,
+    message_pattern,
+    params_in,
+)
 from gateway.core.route import parse_template
 
 
@@ -83,3 +90,44 @@ def test_what_is_no_pattern(text: str) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         message_pattern(text)
     assert not is_message_name("a..b")
+
+
+@pytest.mark.parametrize(
+    ("customer", "name"),
+    [
+        ("7", "orders.7"),
+        ("ada@example", "orders.ada@example"),
+        (7, "orders.7"),
+        ("", None),
+        (None, None),
+        ("7.lines", None),
+        (1.5, None),
+        ("a b", None),
+        ("a\n", None),
+        ("x" * 194, None),
+    ],
+)
+def test_a_value_in_a_name_is_one_part_of_it(customer: object, name: str | None) -> None:
+    render = message_name("orders.${params.customer}")
+    assert render({"params": {"customer": customer}, "claims": {}}) == name
+
+
+def test_values_with_dots_are_several_parts_where_that_is_said() -> None:
+    render = message_name("mail.${claims.email}.${params.box}", dotted=True)
+    values = {"claims": {"email": "ada@example.org"}, "params": {"box": "in"}}
+    assert render(values) == "mail.ada@example.org.in"
+    for wrong in ("", ".", "a.", ".a", "a..b"):
+        assert render({**values, "params": {"box": wrong}}) is None
+    assert message_name("news")({}) == "news"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "/a", "orders.*", "orders.", "a b", "${params.x", "${body.x}", "a.${claims}", "..x"]
+)
+def test_what_is_no_name(text: str) -> None:
+    with pytest.raises(ValueError, match=r"expected|without"):
+        message_name(text)
+
+
+def test_the_parameters_in_a_text() -> None:
+    assert params_in('a.${params.x}.${params."y"}.${claims.params}.${params.z.deep}') == ["x", "y", "z"]

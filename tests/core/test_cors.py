@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.cors import asks_to_read, preflight, sharing
+from gateway.core.cors import asks_for, preflight, sharing
 
 APP = b"https://app.example"
 ORIGINS = ("https://app.example",)
@@ -62,15 +62,22 @@ def test_what_is_no_list_of_names_is_not_repeated(names: bytes) -> None:
 @pytest.mark.parametrize(
     ("method", "wanted", "origin", "asks"),
     [
-        ("OPTIONS", b"GET", APP, True),
-        ("OPTIONS", b"PUT", APP, False),
-        ("OPTIONS", b"GET", None, False),
-        ("OPTIONS", None, APP, False),
-        ("GET", b"GET", APP, False),
+        ("OPTIONS", b"GET", APP, "GET"),
+        ("OPTIONS", b"POST", APP, "POST"),
+        ("OPTIONS", b"PUT", APP, None),
+        ("OPTIONS", b"GET", None, None),
+        ("OPTIONS", None, APP, None),
+        ("GET", b"GET", APP, None),
     ],
 )
-def test_a_preflight_of_a_get(method: str, wanted: bytes | None, origin: bytes | None, asks: bool) -> None:
+def test_a_preflight(method: str, wanted: bytes | None, origin: bytes | None, asks: str | None) -> None:
     named = {b"access-control-request-method": wanted, b"origin": origin}
     headers = [(name, value) for name, value in named.items() if value is not None]
-    assert asks_to_read({"method": method, "headers": headers}) is asks
-    assert not asks_to_read({"type": "websocket", "headers": headers})
+    assert asks_for({"method": method, "headers": headers}) == asks
+    assert asks_for({"type": "websocket", "headers": headers}) is None
+
+
+def test_a_preflight_is_granted_the_methods_that_there_are() -> None:
+    granted = preflight([(b"origin", APP)], ORIGINS, b"GET, POST")
+    assert granted is not None
+    assert dict(granted)[b"access-control-allow-methods"] == b"GET, POST"

@@ -90,7 +90,7 @@ class Talk:
             codecs[name] = plugin.make(plugin.options(), context)  # type: ignore[assignment]  # of this kind
         inside = Inside(
             channels=scene.live.channels,
-            messages=(),
+            messages=scene.live.messages,
             find=self._find,
             rest=self._rest,
             known=self._known,

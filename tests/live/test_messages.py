@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.core.codes import RESTART, Disconnect
+from gateway.core.http import IDENTITY
+from gateway.core.identity import Identity
 from gateway.core.settings import Limits, LogLimits, MessageSettings
 from gateway.core.shares import Owner
 from gateway.core.stats import Stats
 from gateway.errors import ClientError
-from gateway.live.messages import Messages
-from gateway.plugin import Context
+from gateway.live.messages import Messages, owner_of
+from gateway.plugin import Context, Encoding
 from gateway.testing.clock import ManualClock
+from gateway.testing.writer import ManualWriter
 from gateway_plugins.brokers.memory import MemoryBroker, MemoryOptions
 
 ADA, BOB, EVE = Owner("ada"), Owner("bob"), Owner("eve")
@@ -184,3 +188,28 @@ async def test_a_channel_that_found_no_room_for_its_first_message_can_make_room(
         await place.messages.publish("b", 1, ADA)
     place.messages.get("c", ADA)
     assert names(place) == {"a", "c"}
+
+
+async def test_signs_of_life_go_to_streams_that_have_them_and_not_to_others() -> None:
+    place = Place(MessageSettings(pattern="*", heartbeat=10))
+    channel, beat, quiet = place.messages.get("a", ADA), ManualWriter(), ManualWriter()
+    for writer, heartbeat in ((beat, b"*"), (quiet, b"")):
+        encoding = Encoding(encode=lambda event: b"event", kind="body", heartbeat=heartbeat)
+        channel.subscribe(encoding, "items", "lines", writer, lambda disconnect: None).start(None)
+    for seconds, said in ((9, b""), (1, b"*"), (9, b""), (1, b"*")):
+        place.clock.advance(seconds)
+        place.messages.sweep()
+        assert (beat.take(), quiet.take()) == (said, b"")
+
+
+async def test_all_who_follow_are_sent_away() -> None:
+    place, told = Place(), list[Disconnect]()
+    for name in ("a", "b"):
+        place.messages.get(name, ADA).ends.add(told.append)
+    place.messages.end(RESTART)
+    assert told == [RESTART, RESTART]
+
+
+def test_whose_account_it_is() -> None:
+    assert owner_of({"client": ("192.0.2.1", 1)}) == Owner("192.0.2.1", crowd=True)
+    assert owner_of({"client": ("192.0.2.1", 1), IDENTITY: Identity(subject="ada")}) == ADA

@@ -18,7 +18,7 @@ from gateway.core.route import parse_template
 from gateway.core.settings import Challenge, Dedupe, Limits, Publication, Route, WebhookSettings
 from gateway.errors import ClientError
 from gateway.live.messages import Messages
-from gateway.live.webhooks import ADDRESSES, LARGE, Reach, Webhooks
+from gateway.live.webhooks import LARGE, Reach, Webhooks
 from gateway.plugin import Codec, Context, Delivery, Signature
 from gateway.plugin.registry import find
 from tests.live.scene import Scene
@@ -399,12 +399,6 @@ async def test_an_address_has_its_rate_and_others_are_not_concerned(hooks: Hooks
     assert (await hooks.send({"id": 7})).status == 429
     hooks.scene.clock.advance(2)
     assert [(await hooks.send({"id": 7})).status for _ in range(4)] == [200, 200, 200, 429]
-
-
-async def test_nothing_is_kept_of_addresses_beyond_a_bound(hooks: Hooks) -> None:
-    for number in range(ADDRESSES + 10):
-        hooks.webhooks._check_rate(f"192.0.{number}")
-    assert len(hooks.webhooks._rates) == ADDRESSES
 
 
 def secrets_in(record: logging.LogRecord) -> Iterator[str]:
