@@ -21,6 +21,9 @@ CONFIG = """\
 upstreams:
   shop: {{url: "{url}"}}
 routes:
+  - path: /api/live
+    upstream: shop
+    live: {{poll: {{interval: 200ms}}, items: {{key: id}}}}
   - {{path: /**, upstream: shop}}
 """
 SHIRTS = '[{"id": 1, "stock": 12}]'
@@ -35,8 +38,8 @@ class Node:
         assert process.stdout is not None
         self._stdin, self._stdout = process.stdin, process.stdout
 
-    def ask(self, path: str) -> None:
-        self._stdin.write(path.encode() + b"\n")
+    def ask(self, path: str, accept: str = "") -> None:
+        self._stdin.write(f"{path} {accept}\n".encode())
 
     async def heard(self, *names: str) -> list[dict[str, object]]:
         """What it says until something with each of these names has been said."""
@@ -81,6 +84,28 @@ async def test_node_is_told_and_its_request_answered(gateway: Serve, backend: Ba
         ]
     assert await asyncio.to_thread(running.process.outcome) == 0
     assert [asked.target for asked in backend.asked] == ["/api/shirts"]
+
+
+@pytest.mark.node
+async def test_node_hears_why_its_stream_of_events_ends(gateway: Serve, backend: Backend) -> None:
+    running = gateway(CONFIG.format(url=backend.url))
+    async with node(running.url) as client:
+        client.ask("/api/live", "text/event-stream")
+        begun = await client.heard("begun")
+        while "event: snapshot" not in str(begun[-1].get("begun")):
+            begun = await client.heard("begun")
+        running.process.send(signal.SIGTERM)
+        rest = await client.heard("closed")
+        assert {"goaway": 0, "last": 1} in rest
+        (ended,) = [str(one["body"]) for one in rest if "body" in one]  # an end, and no reset
+        last = ended.rstrip("\n").split("\n\n")[-1].split("\n")
+        assert last[0] == "event: close"
+        told = json.loads(last[1].removeprefix("data: "))
+        assert told["code"] == 1012
+        assert "reconnect" in told["reason"]
+        assert not [one for one in rest if "error" in one]
+    assert await asyncio.to_thread(running.process.outcome) == 0
+    assert running.process.complained == []
 
 
 async def test_httpx_is_answered(gateway: Serve, backend: Backend) -> None:
