@@ -84,9 +84,9 @@ def _loop(name: str, command: list[str], stack: ExitStack, folder: Path) -> Serv
     return Server(name=name, pid=child.pid, port=port, entrance=Entrance(port=entrance))
 
 
-def compile_c(source: Path, program: Path) -> None:
+def compile_c(source: Path, program: Path, *flags: str) -> None:
     """Build a program with the system's compiler."""
-    built = run(["cc", "-O2", "-o", program, source], capture_output=True, text=True, check=False)
+    built = run(["cc", "-O2", "-o", program, source, *flags], capture_output=True, text=True, check=False)
     if built.returncode:
         raise BenchmarkError(f"{source.name} does not compile: {built.stderr}")
 

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import procfs
+from benchmarks.flood import FLOODS
 from benchmarks.frames import COUNTERS, Closed, FrameCounter, client_frame, server_frame, split
 from benchmarks.harness import PEERS
 from benchmarks.job import Entrance, Job, Phase, dump, load_job
@@ -132,6 +133,24 @@ def test_tls_prints_both(tmp_path: Path) -> None:
 
     assert "KB/idle WebSocket" in printed
     assert servers(written) == {"without", "with TLS"}
+
+
+def test_flood_prints_every_flood(tmp_path: Path) -> None:
+    printed, written = program("flood", tmp_path, "--seconds", "0.1", "--floods", "pings,unfinished handshakes")
+
+    assert "unfinished handshakes, TLS" in printed
+    results = written["results"]
+    assert isinstance(results, list)
+    assert [each["name"] for each in results if not each["tls"]] == ["pings"]
+    assert all(each["connections"] > 0 for each in results)
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_a_flood_is_of_whole_frames(name: str) -> None:
+    data, at = FLOODS[name](), 0
+    while at < len(data):
+        at += 9 + int.from_bytes(data[at : at + 3])
+    assert at == len(data)
 
 
 def test_hello_prints_every_server(tmp_path: Path) -> None:
@@ -303,6 +322,7 @@ def test_the_readme_names_every_program() -> None:
         "latency",
         "subscribe",
         "session_rpc",
+        "flood",
     }
     assert set(re.findall(r"python -m benchmarks\.(\w+)", text)) == programs
 

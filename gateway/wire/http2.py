@@ -26,7 +26,7 @@ from hyperframe.frame import GoAwayFrame
 from priority.priority import DuplicateStreamError, MissingStreamError
 
 from gateway.core.asgi import Headers
-from gateway.core.flood import ANSWERED, RESET, SENT, Allowance
+from gateway.core.flood import ANSWERED, GARBLED, RESET, SENT, Allowance
 from gateway.wire.connect_websocket import Take
 from gateway.wire.http2_calm import PIECE, bound, wanted
 from gateway.wire.http2_frames import Frames
@@ -141,17 +141,22 @@ class Http2Protocol(H2Protocol):
         try:
             events = self.connection.receive_data(data)
         except ProtocolError as error:
-            flood = isinstance(error, DenialOfServiceError)
-            if flood:
+            if isinstance(error, DenialOfServiceError):
                 self.allowance.pause(self._loop.time())
-            await self._end("http2_flood" if flood else "http2_protocol", str(error))
+                await self._end("http2_flood", str(error))
+            else:
+                await self._garbled(str(error))
             return
         await self._handle_events(wanted(events))
         if self._heads.leaving:
             self.retire()
         # h2 refuses a frame that is too long only when it has all of it, and that may be 16 MB.
         if len(self.connection.incoming_buffer._data) > self.config.h2_max_inbound_frame_size + _FRAME_HEAD:
-            await self._end("http2_protocol", "a frame that is too long")
+            await self._garbled("a frame that is too long")
+
+    async def _garbled(self, words: str) -> None:
+        self.allowance.spend(GARBLED, self._loop.time())
+        await self._end("http2_protocol", words)
 
     async def _afford(self, points: int) -> bool:
         """Whether the client may send frames of so many points; if not, that was the last."""
@@ -167,6 +172,11 @@ class Http2Protocol(H2Protocol):
         self.refused(code, words)
         await self._flush()
         await self.send(Closed())
+
+    @property
+    def wasted(self) -> bool:
+        """Whether nothing was asked for, nor refused."""
+        return not (self._last or self._over)
 
     def retire(self) -> None:
         """Take no more requests, and end with the last that was taken.

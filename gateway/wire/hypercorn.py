@@ -25,7 +25,7 @@ from hypercorn.typing import ConnectionState
 from hypercorn.utils import LifespanFailureError, LifespanTimeoutError
 
 from gateway.core.asgi import App, Message, Receive, Scope, Send
-from gateway.core.flood import Allowance
+from gateway.core.flood import WASTED, Allowance
 from gateway.core.settings import Limits, Listen
 from gateway.errors import TidegateError
 from gateway.wire.asgi import Ends
@@ -151,14 +151,20 @@ class _Http2Connection(asyncio.StreamReaderProtocol):
         self.slot: set[Member] = listener.sweep.exchanges.place()
         self.slot.add(self)
 
-    async def run(self, server: TCPServer) -> None:
+    async def run(self, server: _Server) -> None:
         try:
             await server.run()
         except Exception as error:  # a client can cause it, so not a traceback for each
             log.warning("an HTTP/2 connection failed: %r", error)
         finally:
             self.hang_up()
+            if self.protocol is not None and self.protocol.wasted:
+                self._wasted(server.allowance)
             self._listener.done()
+
+    def _wasted(self, allowance: Allowance) -> None:
+        if not allowance.spend(WASTED, self._listener.loop.time()):
+            self.refused("http2_flood", "too many connections on which nothing was asked for")
 
     def began(self, protocol: Http2Protocol) -> None:
         self.protocol = protocol

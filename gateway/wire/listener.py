@@ -55,6 +55,8 @@ class Listener:
 
     `messages` and `bytes` are what one WebSocket may send: a second's worth at once, and one message besides.
 
+    `shun` is told of addresses that no connection shall be taken from, and until when.
+
     `turn` puts off small writes. `tasks` are the exchanges that run: a task is started here and here only, removes
     itself when it ends, lets no exception escape, and is cancelled when the server has waited long enough for it.
     """
@@ -71,6 +73,7 @@ class Listener:
     tasks: set[asyncio.Task[None]]
     crowded: Trusted = field(default_factory=lambda: Trusted(()))
     http3: bytes = b""
+    shun: Callable[[str, float], None] = lambda _address, _until: None
     open: int = 0
     closing: bool = False
     end: bytes = field(init=False)
@@ -136,7 +139,18 @@ class Listener:
 
     def deaf(self, address: str | None) -> bool:
         """Whether a connection, of whatever kind, comes too soon from an address that goes on and on."""
-        return self._counted(self.floods.deaf(address, self.loop.time()))
+        now = self.loop.time()
+        deaf = self._counted(self.floods.deaf(address, now))
+        if deaf and address is not None:
+            self.shun(address, self.floods.until(address, now))
+        return deaf
+
+    def wasted(self, address: str | None, points: int, words: str) -> None:
+        """A connection from this address has come to nothing: too many of them are a flood, too."""
+        now = self.loop.time()
+        if not self.floods.of(address, now).spend(points, now):
+            self.stats.refused["http2_flood"] += 1
+            log.debug("refused: http2_flood: too many %s", words)
 
     def _counted(self, refused: bool) -> bool:
         if refused:

@@ -23,6 +23,7 @@ from gateway.wire.hypercorn import Http2, Life, settle
 from gateway.wire.listener import Binding, Listener, log
 from gateway.wire.proxied import Next, Proxied, join
 from gateway.wire.shake import Handshakes
+from gateway.wire.socket_filter import SocketFilter
 from gateway.wire.sockets import BACKLOG, allow_files, alternative, close_socket, open_datagrams, open_socket, url
 from gateway.wire.sweep import Sweep
 from gateway.wire.tls import Certificates
@@ -101,6 +102,7 @@ class _Server:
         self._lives: list[Life] = []
         self._servers: list[asyncio.Server | Acceptor] = []
         self._beginnings: list[Handshakes | Proxied] = []
+        self._filters: list[SocketFilter] = []
         self._quic: list[asyncio.BaseTransport] = []
         self._look: asyncio.TimerHandle | None = None
 
@@ -132,6 +134,10 @@ class _Server:
             crowded=binding.crowded,
             http3=b"" if datagrams is None else alternative(datagrams),
         )
+        if not binding.listen.proxy_protocol:  # there, packets come from a proxy
+            filtered = SocketFilter(self._loop, sock)
+            listener.shun = filtered.refuse
+            self._filters.append(filtered)
         self._bound.append(
             _Bound(
                 binding=binding,
@@ -229,6 +235,8 @@ class _Server:
         for server in self._servers:
             server.close()
         self._servers.clear()
+        for filtered in self._filters:
+            filtered.close()
         for beginning in self._beginnings:
             beginning.end()
         for bound in self._bound:

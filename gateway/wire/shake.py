@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
+from gateway.core.flood import FAILED
 from gateway.core.proxy_protocol import Told
 from gateway.core.stats import TlsStats
 from gateway.wire.http1 import Connection
@@ -46,13 +47,13 @@ class Handshakes:
             sock.close()
             return
         self._waiting += 1
-        listener.spawn(self._shake(sock, told))
+        listener.spawn(self._shake(sock, told, address))
 
     def end(self) -> None:
         for task in self._tasks:
             task.cancel()
 
-    async def _shake(self, sock: socket.socket, told: Told | None) -> None:
+    async def _shake(self, sock: socket.socket, told: Told | None, address: str | None) -> None:
         task = asyncio.current_task(self._listener.loop)
         assert task is not None
         self._tasks.add(task)
@@ -65,6 +66,7 @@ class Handshakes:
             why = reason(error)
             self._stats.failures[why] += 1
             log.debug("a TLS handshake failed (%s): %r", why, error)
+            self._listener.wasted(address, FAILED, "TLS handshakes that fail")
         finally:
             self._waiting -= 1
             self._tasks.discard(task)

@@ -5,7 +5,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core import flood
-from gateway.core.flood import ANSWERED, GREETING, KNOWN, MOST, PAUSE, POINTS, RESET, SENT, TOLD, Allowance, Floods
+from gateway.core.flood import (
+    ANSWERED,
+    FORGIVEN,
+    GREETING,
+    KNOWN,
+    LONGEST,
+    MOST,
+    PAUSE,
+    POINTS,
+    RESET,
+    SENT,
+    TOLD,
+    Allowance,
+    Floods,
+)
 from gateway.core.trust import Trusted
 
 ALL = int(POINTS.burst)
@@ -70,13 +84,37 @@ def test_who_floods_has_to_wait() -> None:
 
 def test_who_is_told_and_comes_nevertheless() -> None:
     one = Allowance(0)
-    for begin in (0.0, 60.0):  # anew for each flood
+    for begin in (0.0, 1000.0):  # anew for each flood
         one.pause(begin)
         for _ in range(TOLD):
             assert not one.deaf(begin)
             assert one.early(begin)
         assert one.deaf(begin + PAUSE - 0.01)
         assert not one.deaf(begin + PAUSE)
+
+
+def test_more_of_a_flood_is_no_other_flood_but_insistence() -> None:
+    one = Allowance(0)
+    assert not one.spend(ALL + 1, 0)
+    for _ in range(TOLD):
+        assert not one.deaf(1)
+        assert not one.spend(ALL + 1, 1)
+    assert one.deaf(1)
+    assert one.until == PAUSE
+
+
+def test_pauses_grow_and_are_forgiven() -> None:
+    one, now, pauses = Allowance(0), 0.0, []
+    for _ in range(7):
+        one.pause(now)
+        pauses.append(one.until - now)
+        now = one.until
+    assert pauses == [2, 4, 8, 16, 32, LONGEST, LONGEST]
+    one.pause(now + FORGIVEN - 0.01)
+    assert one.until == now + FORGIVEN - 0.01 + LONGEST
+    now = one.until + FORGIVEN
+    one.pause(now)
+    assert one.until == now + PAUSE
 
 
 def test_connections_of_one_address_share() -> None:
@@ -89,6 +127,7 @@ def test_connections_of_one_address_share() -> None:
     for _ in range(TOLD):
         floods.early("192.0.2.1", 1)
     assert [floods.deaf(one, 1) for one in ("192.0.2.1", "192.0.2.2", None)] == [True, False, False]
+    assert [floods.until(one, 1) for one in ("192.0.2.1", "192.0.2.3")] == [PAUSE, 1]
 
 
 @pytest.mark.parametrize("address", ["10.0.0.1", None])

@@ -6,6 +6,8 @@ HTTP/2 as prior knowledge, so that each byte is the attacker's; TLS and the PROX
 from __future__ import annotations
 
 import asyncio
+import select
+import socket
 import ssl
 import struct
 from collections.abc import Awaitable, Callable
@@ -15,6 +17,7 @@ import httpx
 import pytest
 from hpack import Encoder
 
+from gateway.core.flood import TOLD
 from tests.integration.backend import Backend
 from tests.integration.conftest import Serve
 from tests.integration.gateways import Gateway
@@ -72,9 +75,24 @@ FLOODS: dict[str, Callable[[], bytes]] = {
 }
 
 
+def connected(port: int) -> socket.socket | None:
+    """A connection, as it is there at once on loopback; None where packets are dropped."""
+    sock = socket.socket()
+    sock.setblocking(False)
+    with suppress(BlockingIOError):
+        sock.connect(("127.0.0.1", port))
+    if select.select([], [sock], [], 0)[1]:
+        return sock
+    sock.close()
+    return None
+
+
 async def flood(port: int, data: bytes) -> bytes:
     """Send it all, as far as it is taken, and read to the end."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    sock = connected(port)
+    if sock is None:
+        return b""
+    reader, writer = await asyncio.open_connection(sock=sock)
     try:
         got = asyncio.get_running_loop().create_task(_rest(reader))
         with suppress(OSError):
@@ -153,7 +171,7 @@ async def test_a_flood_over_http2_ends_its_connection_and_nothing_else(
     refused = {
         labels.get("reason"): count for name, labels, count in running.samples() if name == "tidegate_refused_total"
     }
-    assert refused["http2_flood"] == ATTACKERS + 1 + RECONNECTS
+    assert 2 + TOLD <= refused["http2_flood"] < ATTACKERS + 1 + RECONNECTS, "in the end they could not even connect"
     assert len(backend.asked) <= 11 + 250 * (ATTACKERS + 1)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 import ssl
+import sys
 
 import h2.connection
 import h2.events
@@ -127,9 +129,77 @@ async def test_neighbours_that_speak_http1_are_served_until_somebody_insists() -
             assert (await talk(running, plain)).startswith(b"HTTP/1.1 200")
             assert await talk(running, PREFACE) == CALM
         assert await talk(running, plain) == b""
-        assert await talk(running, PREFACE) == b""
-        assert running.stats.refused == {"http2_flood": TOLD + 3}
+        assert running.stats.refused == {"http2_flood": TOLD + 2}
         assert (await talk(running, plain, "127.0.0.2")).startswith(b"HTTP/1.1 200")
+
+
+def connects(port: int) -> bool:
+    """Whether a connection is there at once, as it is on loopback."""
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            sock.connect(("127.0.0.1", port))
+        return bool(select.select([], [sock], [], 0)[1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="socket filters are Linux's")
+async def test_who_insists_cannot_even_connect() -> None:
+    async with serving(Told()) as running:
+        await pause(running)
+        for _ in range(TOLD):
+            await talk(running, PREFACE)
+        assert connects(running.port)
+        await talk(running, PREFACE)
+        assert not connects(running.port)
+        assert await served(running, "127.0.0.2")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="socket filters are Linux's")
+async def test_a_proxy_connects_for_others() -> None:
+    first, second = (b"PROXY TCP4 127.0.0.%d 192.0.2.1 4711 443\r\n" % last for last in (1, 2))
+    async with serving(Told(), proxies=LOOPBACK) as running:
+        await pause(running, first)
+        for _ in range(TOLD):
+            assert await talk(running, first + PREFACE) == CALM
+        assert await talk(running, first + PREFACE) == b""
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(second)
+        await ask(Peer(reader, writer), 1)
+        writer.transport.abort()
+
+
+WASTED = {
+    "nothing": b"",
+    "settings": SETTINGS,
+    "data of no stream": bytes(2) + b"\1" + bytes(6) + b"x",
+    "an endless frame": b"\xff\xff\xff" + b"x" * 65536,
+}
+
+
+@pytest.mark.parametrize("words", WASTED.values(), ids=WASTED)
+async def test_connections_that_come_to_nothing_are_a_flood(words: bytes) -> None:
+    async with serving(Told()) as running:
+        for _ in range(2 * ALL // (flood.WASTED - flood.GREETING)):
+            reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+            writer.write(PREFACE + words)
+            await reader.readexactly(9)
+            if words in (b"", SETTINGS):
+                writer.write_eof()
+            with contextlib.suppress(OSError):
+                while got := await reader.read(65536):
+                    last = got
+            writer.transport.abort()
+            if CALM.endswith(last):
+                break
+        assert running.stats.refused["http2_flood"] >= 1
+        assert await talk(running, PREFACE) == CALM
+
+
+async def test_connections_on_which_something_is_asked_are_none() -> None:
+    async with serving(Told()) as running:
+        for _ in range(2 * ALL // (flood.WASTED - flood.GREETING)):
+            assert await served(running, "127.0.0.1")
+        assert running.stats.refused == {}
 
 
 async def test_over_tls_there_is_no_handshake_for_those_who_insist(tls: ServerTls, authority: trustme.CA) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from gateway.core import flood
 from gateway.core.asgi import Receive, Scope, Send
+from gateway.core.rate import Rate
 from gateway.core.settings import Limits, ServerTls
 from gateway.core.stats import TlsStats
 from gateway.wire import server, shake
@@ -163,3 +165,32 @@ async def test_a_new_certificate_while_others_are_open(
         writer.write(GET)
         assert (await reader.read()).endswith(b"ok")
         writer.close()
+
+
+async def test_handshakes_that_fail_are_a_flood(
+    tls: ServerTls, trust: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(flood, "POINTS", Rate(0, 10 * flood.FAILED))
+    monkeypatch.setattr(flood, "PAUSE", 3600.0)
+    caplog.set_level("DEBUG", "tidegate.wire")
+
+    async def garbage() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        with contextlib.suppress(OSError):
+            writer.write(b"garbage" * 10)
+            await reader.read()
+        writer.transport.abort()
+
+    async with serving(responds(200, [(b"content-length", b"0")]), tls=tls) as running:
+        for _ in range(10):
+            await garbage()
+        assert running.stats.refused == {}
+        assert (await ask(running.port, trust)).startswith(b"HTTP/1.1 200")
+        for _ in range(1 + flood.TOLD):
+            await garbage()
+        assert running.stats.refused == {"http2_flood": 1 + flood.TOLD}
+        assert "too many TLS handshakes that fail" in caplog.text
+        before = sum(counted(running).failures.values())
+        await garbage()
+        assert running.stats.refused == {"http2_flood": 2 + flood.TOLD}
+        assert sum(counted(running).failures.values()) == before == 11 + flood.TOLD
