@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.backend import Backend
 from tests.integration.conftest import Serve
+from tests.integration.processes import LIMIT
 from tests.lines import listening
 
 CONFIG = """\
@@ -92,10 +93,11 @@ class Sloth(asyncio.Protocol):
             self.transport.pause_reading()
 
 
-async def sloth(port: int) -> Sloth:
+async def sloth(port: int, source: str = "127.0.0.1") -> Sloth:
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
     sock.setblocking(False)
+    sock.bind((source, 0))
     loop = asyncio.get_running_loop()
     await loop.sock_connect(sock, ("127.0.0.1", port))
     _, protocol = await loop.create_connection(Sloth, sock=sock)
@@ -109,11 +111,47 @@ async def test_others_are_served_beside_a_crowd_that_reads_no_answer(gateway: Se
         running = gateway(CONFIG.format(url=f"http://127.0.0.1:{port}"))
         crowd = [await sloth(running.port) for _ in range(CROWD)]
         transport = httpx.AsyncHTTPTransport(local_address="127.0.0.2")  # another client than the crowd
-        async with httpx.AsyncClient(transport=transport, timeout=20) as client:
+        async with httpx.AsyncClient(transport=transport, timeout=LIMIT) as client:
             for _ in range(20):
                 answer = await client.get(f"{running.url}/small", headers={"connection": "close"})
                 assert (answer.status_code, answer.text) == (200, "small")
         for one in crowd:
             assert one.transport is not None
             one.transport.abort()
+        await running.idle()
+
+
+async def answers(url: str, source: str) -> set[tuple[int, str]]:
+    """What a client at that address gets of ten connections."""
+    transport = httpx.AsyncHTTPTransport(local_address=source)
+    async with httpx.AsyncClient(transport=transport, timeout=LIMIT) as client:
+        got = [await client.get(f"{url}/small", headers={"connection": "close"}) for _ in range(10)]
+    return {(answer.status_code, answer.text) for answer in got}
+
+
+@pytest.mark.usefixtures("many_files")
+async def test_others_are_served_beside_a_crowd_of_many_addresses(gateway: Serve) -> None:
+    """Slow heads, slow bodies, and some 500 that read nothing, 200 of them at one address."""
+    loop = asyncio.get_running_loop()
+    loop.set_debug(False)
+    async with listening(Files().serve, socket.create_server(("127.0.0.1", 0), backlog=CROWD)) as port:
+        running = gateway(CONFIG.format(url=f"http://127.0.0.1:{port}"))
+        assert await answers(running.url, "127.0.0.2") == {(200, "small")}
+        memory = running.resident()
+        crowd: list[asyncio.BaseTransport | None] = [(await sloth(running.port)).transport for _ in range(200)]
+        for number in range(CROWD):
+            source = f"127.0.1.{2 + number % 200}"
+            if number % 7 == 0:
+                crowd.append((await sloth(running.port, source)).transport)
+            else:
+                transport, _ = await loop.create_connection(
+                    asyncio.Protocol, "127.0.0.1", running.port, local_addr=(source, 0)
+                )
+                transport.write(list(BEGINNINGS.values())[number % len(BEGINNINGS)])
+                crowd.append(transport)
+        assert await answers(running.url, "127.0.0.2") == {(200, "small")}
+        assert running.resident() < memory + 100 * 1024 * 1024
+        for one in crowd:
+            assert isinstance(one, asyncio.Transport)
+            one.abort()
         await running.idle()
