@@ -141,9 +141,27 @@ def _list(bodies: Sequence[Look], findings: Findings) -> None:
         findings.items.clear()
         return
     findings.items.append(("key", _quoted(key), f"in all {len(items)} items, and no two are the same"))
+    findings.poll += _pages(bodies[-1])
     noisy = _noisy(bodies, at, key)
     if noisy:
         findings.items.append(("ignore", _quoted(list[Json](noisy)), "changed with every answer, in every item"))
+
+
+def _pages(look: Look) -> Iterator[tuple[str, str, str]]:
+    """How the list goes on, where that is plain to see."""
+    answer, document = look.answer, look.document
+    following = document.get("next") if isinstance(document, dict) else None
+    if _leads_on(answer):
+        yield "pages", "link", "a Link header leads to a next page"
+    elif header(answer.headers, b"next-page"):
+        yield "pages", "{header: Next-Page}", "that header leads to a next page"
+    elif isinstance(following, str) and following.startswith(("http://", "https://", "/", "?")):
+        yield "pages", "{field: next}", "that field leads to a next page"
+
+
+def _leads_on(answer: Answer) -> bool:
+    link = header(answer.headers, b"link") or b""
+    return b'rel="next"' in link or b"rel=next" in link
 
 
 def _find_list(document: Json, at: str = "", depth: int = 0) -> tuple[str, list[Json]] | None:
@@ -199,7 +217,7 @@ def _rows(look: Look, key: str) -> dict[str, dict[str, Json]]:
 
 def _headers(answer: Answer) -> Iterator[str]:
     names = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
-    if 'rel="next"' in names.get("link", "") or "rel=next" in names.get("link", ""):
+    if _leads_on(answer):
         yield "a Link header leads to a next page: this answer is not the whole list"
     for name, value in names.items():
         if name.replace("-", "_") in _PAGES or name == "next-page":
@@ -208,6 +226,9 @@ def _headers(answer: Answer) -> Iterator[str]:
             yield f"limits rates: {name}: {value[:60]}"
         if name == "x-poll-interval":
             yield f"asks to be polled every {value[:20]} s (X-Poll-Interval)"
+    if "max-age" in names.get("cache-control", ""):
+        control = names["cache-control"][:80]
+        yield f"says how long answers hold (Cache-Control: {control}): a range of intervals heeds that"
     if "private" in names.get("cache-control", "") or "authorization" in names.get("vary", "").lower():
         yield "says that answers differ from user to user: credentials are forwarded, which is the default"
     for name in _page_fields(answer):

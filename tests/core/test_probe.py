@@ -56,6 +56,25 @@ def test_the_pace() -> None:
 
 
 @pytest.mark.parametrize(
+    ("document", "headers", "pages"),
+    [
+        ([{"id": 1}], {"link": '</x?page=2>; rel="next"'}, "link"),
+        ([{"id": 1}], {"link": '</x?page=1>; rel="prev"'}, None),
+        ([{"id": 1}], {"next_page": "http://a/x?_token=1"}, "{header: Next-Page}"),
+        ({"data": [{"id": 1}], "next": "/x?page=2"}, {}, "{field: next}"),
+        ({"data": [{"id": 1}], "next": 7}, {}, None),
+        ({"data": [{"id": 1}], "next": None}, {}, None),
+        ({"a": 1, "next": "/x"}, {}, None),
+    ],
+)
+def test_how_a_list_goes_on(document: Json, headers: dict[str, str], pages: str | None, tmp_path: Path) -> None:
+    findings = study([look(document, 0.0, **headers)])  # type: ignore[arg-type]  # headers alone
+    assert {key: value for key, value, _ in findings.poll}.get("pages") == pages
+    (tmp_path / "a.yaml").write_text(proposal("http://a", "/x", findings))
+    assert load(str(tmp_path / "a.yaml"), {}).routes[0].live is not None
+
+
+@pytest.mark.parametrize(
     ("looks", "words"),
     [
         ([look([])], "no ETag and no Last-Modified"),
@@ -67,6 +86,7 @@ def test_the_pace() -> None:
         ([look([], x_ratelimit_remaining="7")], "x-ratelimit-remaining: 7"),
         ([look([], x_poll_interval="60")], "asks to be polled every 60 s"),
         ([look([], cache_control="private")], "differ from user to user"),
+        ([look([], cache_control="max-age=60")], "how long answers hold (Cache-Control: max-age=60)"),
         ([look({"a": 1})], "one document"),
         ([look([{"x": 1}, {"x": 1}])], "no field tells its items apart"),
     ],

@@ -288,6 +288,8 @@ async def test_what_is_gone_has_to_be_seen(scene: Scene, source: LookingSource) 
     assert said == []
     scene.live.refresh("shirts", b"/shirts", True)
     assert said == [2], "before the look that has to see it"
+    assert scene.live.announce("shirts", b"/shirts") == 1
+    assert said == [2, 2], "a webhook may tell of that as well"
 
 
 async def test_refresh_during_a_look_is_one_more_look_after_it(scene: Scene, source: LookingSource) -> None:

@@ -155,6 +155,7 @@ async def test_all_of_a_batch_hear_that_it_waits_for_long() -> None:
         await scene.pass_time(11)
         assert [(each.status, each.refused) for each in (one, two)] == [("stale", None)] * 2
         assert scene.backend.singles == [], "nobody's URL is to blame"
+        assert scene.counts.incidents["batch_refused"] == 0
 
 
 async def test_what_vanishes_is_as_if_it_were_alone() -> None:
