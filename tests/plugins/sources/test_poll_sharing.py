@@ -25,6 +25,7 @@ from gateway.plugin import (
     Request,
     Share,
     Target,
+    Unshared,
     Watch,
 )
 from gateway.testing.source import turn
@@ -66,13 +67,19 @@ def test_equal_claims_share_whatever_the_credentials() -> None:
     assert one.who != two.who
 
 
+@pytest.mark.parametrize("org", [{"id": "7"}, {"id": 8}, {"id": 7.5}, {"id": {"id": 7}}, {"id": [7]}])
+def test_other_claims_never_share(org: Json) -> None:
+    assert share("a", ACME).key != share("a", {**ACME, "org": org}).key
+
+
 @pytest.mark.parametrize(
-    "claims", [{"tenant": "acme"}, {"tenant": "acme", "org": {"id": "7"}}, {"tenant": "acme", "org": 7}, {}, None]
+    "claims", [{"tenant": "acme"}, {"tenant": "acme", "org": 7}, {**ACME, "org": {"id": None}}, {}, None]
 )
-def test_other_claims_and_missing_ones_never_share(claims: dict[str, Json] | None) -> None:
-    one, two = share("a", ACME), share("b", claims)
-    assert one.key != two.key
-    assert share("c", claims).key != two.key or (claims is not None and two.alone is not None)
+def test_who_lacks_a_claim_shares_with_the_same_credentials_alone(claims: dict[str, Json] | None) -> None:
+    one, two = share("a", claims), share("b", claims)
+    assert one.key not in (two.key, share("a", ACME).key)
+    assert one.alone is two.alone is None, "nothing is lent"
+    assert one.key == share("a", claims).key
 
 
 def test_headers_of_an_identity_are_credentials() -> None:
@@ -203,6 +210,21 @@ async def test_private_answers_end_the_sharing_before_anyone_sees_them(
         data = client.writer.take()
         assert f"of-{token}".encode() in data
         assert data.count(b"of-") == 1
+
+
+@pytest.mark.parametrize(("status", "ends"), [(200, True), (206, True), (304, True), (500, False), (404, False)])
+async def test_every_good_answer_may_end_the_sharing(status: int, ends: bool) -> None:
+    private = answer(status, b"[1]", content_type="application/json", cache_control="private")
+    this, voices = run(ok(b"[1]", etag='"1"'), private), Voices()
+    voices.join(credentials(b"a"), None)
+    watch = watched(this, voices)
+    await watch.look()
+    if ends:
+        with pytest.raises(Unshared, match="Cache-Control: private"):
+            await watch.look()
+    else:
+        await watch.look()
+    assert len(this.channel.documents) == 1, "nothing of it is shown"
 
 
 async def test_the_operator_may_know_better(scene: Scene) -> None:
