@@ -22,6 +22,10 @@ _EXACT = 2**53
 # Arrays of one of these types are compared as they are.
 _PLAIN: tuple[set[type], ...] = ({str}, {int})
 
+# Most members are one of the first: a call for each would cost more than all else.
+_NO_FLOATS = frozenset({str, int, bool, type(None)})
+_CONTAINERS = frozenset({dict, list})
+
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -40,9 +44,11 @@ def _rounded(places: int, value: Json) -> Json:
     Other numbers than floats have no decimals.
     """
     if isinstance(value, dict):
-        return {name: _rounded(places, member) for name, member in value.items()}
+        return {
+            name: member if type(member) in _NO_FLOATS else _rounded(places, member) for name, member in value.items()
+        }
     if isinstance(value, list):
-        return [_rounded(places, element) for element in value]
+        return [element if type(element) in _NO_FLOATS else _rounded(places, element) for element in value]
     if not isinstance(value, float):
         return value
     near = round(value, places)
@@ -51,9 +57,11 @@ def _rounded(places: int, value: Json) -> Json:
 
 def _all_in_order(value: Json) -> Json:
     if isinstance(value, dict):
-        return {name: _all_in_order(member) for name, member in value.items()}
+        return {
+            name: _all_in_order(member) if type(member) in _CONTAINERS else member for name, member in value.items()
+        }
     if isinstance(value, list):
-        return _in_order([_all_in_order(element) for element in value])
+        return _in_order([_all_in_order(element) if type(element) in _CONTAINERS else element for element in value])
     return value
 
 
