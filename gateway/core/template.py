@@ -84,6 +84,8 @@ def _text(value: object) -> str | None:
     """Text as it is, everything else as JSON: a list with a comma in a name can't be taken for a longer list."""
     if value is None or isinstance(value, str):
         return value
+    if type(value) is int:
+        return str(value)
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -50,6 +50,7 @@ class _Receiver:
     name: str
     settings: WebhookSettings
     signature: Signature | None
+    asked: Handshaking | None
     mapper: Mapper
     id: Template | None
     stats: RouteStats
@@ -129,8 +130,8 @@ class Webhooks:
             secret, document = self._read(receiver, delivery)
         if secret is not None:
             receiver.stats.webhook.secrets[str(secret + 1)] += 1
-        signature = receiver.signature
-        answer = signature.handshake(document) if isinstance(signature, Handshaking) else None
+        asked = receiver.asked
+        answer = asked.handshake(document) if asked is not None else None
         if answer is not None:
             return "handshake", as_json(200, answer)
         result = await self._once(receiver, values_of(document, delivery.headers))
@@ -203,6 +204,7 @@ def _receiver(name: str, settings: WebhookSettings, signature: Signature | None,
         name=name,
         settings=settings,
         signature=signature,
+        asked=signature if isinstance(signature, Handshaking) else None,  # found out once: it costs as much as an HMAC
         mapper=Mapper(settings),
         id=id_text(settings.dedupe.id) if settings.dedupe is not None else None,
         stats=stats.routes[name],

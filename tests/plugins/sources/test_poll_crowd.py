@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -197,3 +198,17 @@ async def test_a_crowd_of_thousands_is_a_few_requests() -> None:
         assert len(lines) <= 13
         times = sorted(time for time, _, _ in scene.backend.asked)
         assert max(later - earlier for earlier, later in pairwise(times)) < 4
+
+
+async def test_what_is_asked_of_one_host_is_never_asked_of_another() -> None:
+    async with together(credentials="none") as scene:
+        scene.route = replace(scene.route, preserve_host=True)
+        scene.backend.put("1", "2", "3")
+        for one, host in (("1", "a.example"), ("2", "b.example"), ("3", "a.example")):
+            scene.follow(one, host=host)
+        await scene.begin()
+        hosts = [dict(headers)[b"host"] for _, _, headers in scene.backend.asked]
+        assert sorted(zip(hosts, scene.backend.batches, strict=True)) == [
+            (b"a.example", ["1", "3"]),
+            (b"b.example", ["2"]),
+        ]

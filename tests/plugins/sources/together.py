@@ -145,14 +145,17 @@ class Together:
         settings = replace(self.route.settings, items=Items(at="lines"))
         self.route = replace(self.route, settings=settings)
 
-    def follow(self, one: str, token: str = "", query: str = "", claims: dict[str, Json] | None = None) -> Followed:
+    def follow(
+        self, one: str, token: str = "", query: str = "", claims: dict[str, Json] | None = None, host: str = ""
+    ) -> Followed:
         """Follow an order by its id as it stands in a URL, or a whole path."""
+        lines = (b"authorization", token.encode()), (b"host", host.encode())
         path = (one if one.startswith("/") else f"/api/orders/{one}").encode()
         request = Request(
             kind="http",
             method="GET",
             target=path + b"?" + query.encode() if query else path,
-            headers=((b"authorization", token.encode()),) if token else (),
+            headers=tuple((name, value) for name, value in lines if value),
             params=self.template.fit(decode_path(path)) or {},
             options={},
             identity=Identity(subject=token, claims=claims) if claims is not None else None,
