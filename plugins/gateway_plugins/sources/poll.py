@@ -47,7 +47,8 @@ class PollSource:
     def __init__(self, options: PollOptions, context: Context) -> None:
         self.always = options.queries
         credentials = options.credentials
-        self._forwarded = frozenset(name.encode() for name in credentials.forward)
+        self._forwarded = frozenset(name.encode() for name in credentials.names)
+        self._cookies = frozenset(name.encode() for name in credentials.cookies)
         fmt = formats(context.codecs["json"].decode)[options.decode]
         self._fixed = [
             *(credentials.service.lines() if credentials.service is not None else ()),
@@ -130,15 +131,26 @@ class PollSource:
         """The headers to forward, by name; those of one name in the order that they came in."""
         lowered = [(name.lower(), value) for name, value in request.headers]
         headers = sorted((header for header in lowered if header[0] in self._forwarded), key=lambda header: header[0])
-        return _one_cookie(headers)
+        return _one_cookie(headers, self._cookies)
 
 
-def _one_cookie(headers: Headers) -> Headers:
-    """HTTP/2 clients may send their cookies in pieces; HTTP/1.1 takes them in one (RFC 9113 section 8.2.3)."""
+def _one_cookie(headers: Headers, wanted: frozenset[bytes]) -> Headers:
+    """HTTP/2 clients may send their cookies in pieces; HTTP/1.1 takes them in one (RFC 9113 section 8.2.3).
+
+    Those that are `wanted`, by their names; all of them as they came, if none are named.
+    """
     pieces = [value for name, value in headers if name == b"cookie"]
-    if len(pieces) < 2:
+    if wanted:
+        pairs = [pair.strip() for piece in pieces for pair in piece.split(b";")]
+        pieces = sorted((pair for pair in pairs if _name(pair) in wanted), key=_name)
+    elif len(pieces) < 2:
         return headers
-    return [*(header for header in headers if header[0] != b"cookie"), (b"cookie", b"; ".join(pieces))]
+    cookies = [(b"cookie", b"; ".join(pieces))] if pieces else []
+    return [*(header for header in headers if header[0] != b"cookie"), *cookies]
+
+
+def _name(pair: bytes) -> bytes:
+    return pair.partition(b"=")[0]
 
 
 def _digest(headers: Headers) -> bytes:

@@ -34,7 +34,17 @@ def _header_name(name: str) -> str:
     return name.lower()
 
 
+def _forwarded(name: str) -> str:
+    kind, colon, cookie = name.partition(":")
+    if not colon or kind.lower() != "cookie":
+        return _header_name(name)
+    if not _TOKEN.fullmatch(cookie):
+        raise ValueError("expected the name of a cookie, as in cookie:session")
+    return f"cookie:{cookie}"
+
+
 HeaderName = Annotated[str, AfterValidator(_header_name)]
+Forwarded = Annotated[str, AfterValidator(_forwarded)]
 
 
 class Basic(Options):
@@ -84,16 +94,28 @@ class Service(Options):
 
 
 class Credentials(Options):
-    """`forward`: Authorization and Cookie; `none`; a list of the headers to forward; or the gateway's own."""
+    """`forward`: Authorization and Cookie; `none`; a list of headers to forward, and of cookies; the gateway's own."""
 
-    forward: list[HeaderName] = Field(default=[])
+    forward: list[Forwarded] = Field(default=[])
     service: Service | None = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> Credentials:
         if self.service is not None and self.forward:
             raise ValueError("forward and service are two kinds of credentials: leave one")
+        if self.cookies and "cookie" in self.forward:
+            raise ValueError("cookie is all of them: remove it, or those that are named")
         return self
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The headers that are forwarded, some of them perhaps in part."""
+        return frozenset(name.partition(":")[0] for name in self.forward)
+
+    @property
+    def cookies(self) -> frozenset[str]:
+        """The cookies that are forwarded, where these are not all."""
+        return frozenset(name.removeprefix("cookie:") for name in self.forward if ":" in name)
 
     @model_validator(mode="before")
     @classmethod

@@ -52,7 +52,7 @@ def _sharing(options: PollOptions, place: Place) -> Iterator[tuple[str, str]]:
         yield "share_by", "nobody has claims here: give the route its auth, or remove share_by"
     elif options.share_by and not (credentials.forward or place.told):
         yield "share_by", "nothing that is sent differs by client, so all of them share already: remove it"
-    for name in sorted({*credentials.forward, *_headers(options)} & place.told):
+    for name in sorted({*credentials.names, *_headers(options)} & place.told):
         yield "credentials", f"{name} is set by auth.headers, and clients can't send it: leave one of the two"
 
 

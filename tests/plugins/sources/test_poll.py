@@ -99,6 +99,34 @@ def test_cookies_in_pieces_become_one() -> None:
     assert pieces == share([(b"cookie", b"a=1; b=2"), (b"authorization", b"x")])
 
 
+SOME = {"forward": ["authorization", "cookie:sid", "cookie:b"]}
+
+
+@pytest.mark.parametrize(
+    ("cookies", "sent"),
+    [
+        ([b"sid=1; _ga=2"], [(b"cookie", b"sid=1")]),
+        ([b"_ga=2;sid=1 ;b=3"], [(b"cookie", b"b=3; sid=1")]),
+        ([b"sid=1", b"_ga=2; b=3"], [(b"cookie", b"b=3; sid=1")]),
+        ([b"sid=2; sid=1"], [(b"cookie", b"sid=2; sid=1")]),
+        ([b"SID=1; sid2=1; xsid=1; _ga=sid=1"], []),
+        ([b"sid"], [(b"cookie", b"sid")]),
+        ([b""], []),
+        ([], []),
+    ],
+)
+def test_some_cookies_alone(cookies: list[bytes], sent: Headers) -> None:
+    headers = [(b"cookie", one) for one in cookies] + [(b"authorization", b"x")]
+    shared = share(headers, credentials=SOME)
+    assert shared.headers == [(b"authorization", b"x"), *sent, ACCEPT]
+    assert shared.key == share([(b"authorization", b"x"), *sent], credentials=SOME).key
+
+
+def test_other_cookies_decide_nothing_and_these_all() -> None:
+    keys = [share([(b"cookie", one)], credentials=SOME).key for one in (b"sid=1; _ga=2", b"_ga=3; sid=1", b"sid=2")]
+    assert keys[0] == keys[1] != keys[2]
+
+
 def test_defaults() -> None:
     options = PollOptions()
     assert options == PollOptions.model_validate(

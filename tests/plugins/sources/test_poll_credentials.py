@@ -14,6 +14,7 @@ from gateway_plugins.sources.poll_options import PollOptions
         ("forward", ["authorization", "cookie"]),
         ("none", []),
         ({"forward": ["X-Api-Key"]}, ["x-api-key"]),
+        ({"forward": ["Authorization", "Cookie:SID"]}, ["authorization", "cookie:SID"]),
     ],
 )
 def test_what_is_forwarded(value: object, forwarded: list[str]) -> None:
@@ -33,6 +34,9 @@ def test_the_gateways_own() -> None:
         ("all", "expected forward, none"),
         ({"forward": ["Host"]}, "belongs to the poll itself"),
         ({"forward": ["X-Key:"]}, "expected the name of a header"),
+        ({"forward": ["cookie:"]}, "expected the name of a cookie"),
+        ({"forward": ["cookie:a=b"]}, "expected the name of a cookie"),
+        ({"forward": ["Cookie", "cookie:a"]}, "cookie is all of them"),
         ({"forward": ["Cookie"], "service": {"bearer": "a"}}, "two kinds of credentials"),
         ({"service": {}}, "expected bearer, basic, oauth2 or headers"),
         ({"service": {"bearer": "a\nb"}}, "characters that a header cannot"),
