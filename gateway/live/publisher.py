@@ -149,9 +149,8 @@ class ChannelPublisher:
             self.stats.polls[result] += 1
             self.stats.poll_seconds.observe(seconds)
         failed = result in ("error", "refused")
-        if not failed:
-            unforeseen = self.announced.found(changed=result == "changed", open=self.unsettled)
-            self.stats.reconciled += unforeseen and self.channel.settings.hinted
+        if not failed and self.channel.settings.hinted:
+            self.stats.reconciled += self.announced.found(changed=result == "changed", open=self.unsettled)
         freshness = self.channel.freshness
         if failed:
             freshness.failed = True

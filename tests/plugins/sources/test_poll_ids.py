@@ -15,6 +15,9 @@ BATCH = Batch.model_validate({"param": "ids"})
 
 HOSTILE = [
     "7,8",
+    ",8",
+    "8,",
+    "%2c8",
     "7%2C8",
     "7%252C8",
     "7&ids=8",
