@@ -16,7 +16,7 @@ from gateway.core.http import Request
 from gateway.core.identity import Identity
 from gateway.core.redact import redact_path, redact_query
 from gateway.core.settings import ChannelSettings, Gateway, LiveSettings, Normal, UpstreamSettings
-from gateway.plugin import AnySource, BatchingSource, EagerSource
+from gateway.plugin import AnySource, BatchingSource, CookieSource, EagerSource
 
 # Long enough to tell keys apart at a glance, too short to be of use to anybody.
 _SHOWN = 12
@@ -110,11 +110,14 @@ def _headers_that_decide(request: Request, source: AnySource, *, host: bool) -> 
     """With `host` the backend is sent the client's, whatever the source."""
     if host:
         yield "host header"
-    given = {name for name, _ in request.headers}
-    for name in sorted({*given, *_USUAL} - {b"host"}):
-        others = tuple(header for header in request.headers if header[0] != name)
-        if _decides(request, source, lambda it, others=others, name=name: replace(it, headers=(*others, (name, b"~")))):  # type: ignore[misc]
-            yield f"{name.decode('latin-1')} header"
+    cookies = sorted(source.cookies) if isinstance(source, CookieSource) else []
+    names = {*(name for name, _ in request.headers), *_USUAL} - {b"host", *([b"cookie"] if cookies else [])}
+    tried = [(name, b"~", f"{name.decode('latin-1')} header") for name in sorted(names)]
+    tried += [(b"cookie", f"{cookie}=~".encode(), f"cookie {cookie}") for cookie in cookies]
+    for name, value, words in tried:
+        headers = (*(header for header in request.headers if header[0] != name), (name, value))
+        if _decides(request, source, lambda it, headers=headers: replace(it, headers=headers)):  # type: ignore[misc]
+            yield words
 
 
 def _told_that_decides(asked: Asked, source: AnySource) -> Iterator[str]:

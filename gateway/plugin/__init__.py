@@ -48,6 +48,7 @@ from gateway.plugin.signature import Delivery, Handshaking, Signature
 from gateway.plugin.source import (
     Again,
     AnySource,
+    CookieSource,
     EagerSource,
     Incident,
     PollResult,
@@ -88,6 +89,7 @@ __all__ = [
     "Collected",
     "Connection",
     "Context",
+    "CookieSource",
     "Deliver",
     "Delivery",
     "Described",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -250,6 +250,15 @@ class EagerSource(Protocol):
         The channels are those that clients with these queries, and without credentials, would have: `share` is asked
         about such clients. Where the backend refuses the resource it is asked again after growing pauses.
         """
+
+
+@runtime_checkable
+class CookieSource(Protocol):
+    """A source to which not every cookie is the same: so that who shares can be told before anybody shows one."""
+
+    @property
+    def cookies(self) -> Collection[str]:
+        """The names of those that are forwarded, and decide; empty where all of them are alike."""
 
 
 AnySource: TypeAlias = Source | WatchingSource

@@ -86,6 +86,18 @@ def test_what_is_compared(tmp_path: Path, live: str, compared: str | None) -> No
     assert dict(explained(config, asked, source_of(asked, {}, ManualClock()))).get("compared") == compared
 
 
+@pytest.mark.parametrize("headers", [(), ((b"cookie", b"sid=sekrit; _ga=1"),)])
+def test_cookies_that_decide_by_their_names(tmp_path: Path, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+    config = settings(
+        tmp_path,
+        "upstreams: {a: {url: 'http://a', host: upstream}}\n"
+        "routes: [{path: /x, upstream: a, live: {poll: {credentials: {forward: ['cookie:sid', 'cookie:b']}}}}]",
+    )
+    asked = ask(config, "/x", headers)
+    said = dict(explained(config, asked, source_of(asked, {}, ManualClock())))
+    assert said["shared by"] == "all clients of this URL with the same cookie b, cookie sid"
+
+
 def test_what_is_read_together(tmp_path: Path) -> None:
     config = settings(
         tmp_path,

@@ -48,7 +48,8 @@ class PollSource:
         self.always = options.queries
         credentials = options.credentials
         self._forwarded = frozenset(name.encode() for name in credentials.names)
-        self._cookies = frozenset(name.encode() for name in credentials.cookies)
+        self.cookies = credentials.cookies
+        self._cookies = frozenset(name.encode() for name in self.cookies)
         fmt = formats(context.codecs["json"].decode)[options.decode]
         self._fixed = [
             *(credentials.service.lines() if credentials.service is not None else ()),
