@@ -523,6 +523,8 @@ async def test_a_state_that_is_too_old_is_confirmed_for_who_comes(scene: Scene, 
     assert len(watch.looks) == 2
     await looked(scene, watch)
     await scene.open()
+    scene.clock.advance(5)
+    await turn()
     assert len(watch.looks) == 2, "one for all who came meanwhile"
 
 
