@@ -289,6 +289,19 @@ async def test_a_limit_of_the_gateways_own_credentials_holds_everybody() -> None
         assert len(scene.backend.asked) == 1
 
 
+async def test_a_limit_of_one_clients_credentials_holds_nobody_else() -> None:
+    async with together() as scene:
+        scene.backend.put("1", "2")
+        mine, other = scene.follow("1", token="a"), scene.follow("2", token="b")
+        await scene.begin()
+        scene.backend.many = lambda ids: told(429, None, (b"retry-after", b"60")) if ids == ["1"] else None
+        await scene.pass_time(10)
+        scene.backend.put("1", "2", version=2)
+        await scene.pass_time(21)
+        assert (mine.version, mine.status) == (1, "stale")
+        assert (other.version, other.status) == (2, "ok")
+
+
 async def test_a_limit_of_one_clients_credentials_holds_its_looks_alone_as_well() -> None:
     async with together() as scene:
         (one,) = scene.follow_all(1)

@@ -193,6 +193,18 @@ async def test_a_long_pause_after_a_failure_is_told_at_once(status: int, wait: s
     assert this.clock.slept[-1] == float(wait)
 
 
+@pytest.mark.parametrize(
+    ("credentials", "hold"), [("forward", 0.0), ("none", 30.0), ({"service": {"bearer": "t"}}, 30.0)]
+)
+async def test_a_limit_is_everybodys_only_where_the_credentials_are_the_gateways_own(
+    credentials: object, hold: float
+) -> None:
+    """No client can make the polls of others wait."""
+    for spent in (answer(429, retry_after="30"), ok(b"[1]", RateLimit_Remaining="0", RateLimit_Reset="30")):
+        again = await run(spent, jitter="0%", credentials=credentials).watch().look()
+        assert (again.hold, again.least) == (hold, 30.0)
+
+
 async def test_not_everyone_comes_back_at_once() -> None:
     this = run(ok(b"[1]"), answer(503, retry_after="30"), randoms=(0.5, 0.9))
     await this.polls(2)

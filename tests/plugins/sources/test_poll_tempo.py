@@ -161,6 +161,8 @@ def test_while_hints_stay_away_the_operators_fallback_is_the_longest() -> None:
     assert made.succeeded(changed=False, took=0.0, hints=Hints(slowest=3.0), random=0.5) == 3.0, (
         "the backend goes first"
     )
+    held = Hints(fresh_for=3.0)
+    assert made.succeeded(changed=False, took=0.0, hints=held, random=0.5) == 0.5, "max-age is for ranges"
     fallback.append(60.0)
     assert pauses(made, False) == [8.0], "one that is longer changes nothing"
     fallback.append(inf)
