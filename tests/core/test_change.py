@@ -72,6 +72,15 @@ def test_items() -> None:
     assert it.span == 1
 
 
+def test_of_a_list_too_a_patch_that_costs_too_much_is_left_out() -> None:
+    old = rows(*range(9))
+    little = change(old, [*old[:8], *rows(8, name="new")], Items())
+    much = change(old, rows(*range(9), name="x" * 500), Items())
+    assert little is not None
+    assert much is not None
+    assert (little.patch is not None, much.patch, len(much.items)) == (True, None, 9)
+
+
 def test_another_order_alone_has_a_patch_and_no_items() -> None:
     it = change(rows(*range(9)), rows(*range(1, 9), 0), Items())
     assert it is not None
