@@ -16,18 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from gateway.core.codes import BAD_MESSAGE, Disconnect
 from gateway.core.formats import Misread, Unintelligible
 from gateway.core.messages import (
     Auth,
     Cancel,
-    ClientMessage,
     Error,
     Expiring,
     Fault,
-    Hello,
     Id,
     Ok,
     Ping,
@@ -35,144 +32,34 @@ from gateway.core.messages import (
     Publish,
     Request,
     Response,
-    ServerMessage,
     Subscribe,
     Unsubscribe,
 )
-from gateway.core.settings import SessionLimits
+from gateway.core.session_commands import Abandon, Begin, Command, Leave, Rejoin
+from gateway.core.session_events import (
+    Closed,
+    Event,
+    Failed,
+    Followed,
+    Lost,
+    Opened,
+    Published,
+    Renewed,
+    Waning,
+)
+from gateway.core.session_rules import (
+    CANCELLED,
+    DUPLICATE,
+    FOLLOWED_ALREADY,
+    NO_FOLLOWING,
+    NO_PUBLISHING,
+    NO_REQUESTS,
+    NOT_FOLLOWED,
+    NOT_RENEWABLE,
+    Rules,
+    crowded,
+)
 from gateway.core.stats import SessionStats
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What a session may do. `subscribe` and `publish` say whether a channel of this name is open to it.
-
-    `timeout` seconds are how long a request may take, to the end of its answer.
-    """
-
-    subscribe: Callable[[str], bool]
-    publish: Callable[[str], bool]
-    requests: bool
-    timeout: float
-    limits: SessionLimits
-
-
-# What happened, besides a client's message.
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The connection stands."""
-
-    hello: Hello
-
-
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """The channel is there, its head at `position`."""
-
-    channel: str
-    position: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The channel was refused, or has ended."""
-
-    channel: str
-    fault: Fault
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A request or a publication was not carried out."""
-
-    id: Id
-    fault: Fault
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """It is on its channel at `position`."""
-
-    id: Id
-    position: str
-
-
-@dataclass(frozen=True, slots=True)
-class Renewed:
-    """The new credentials hold until `expires`, and allow what `rules` say."""
-
-    id: Id
-    expires: str | None
-    rules: Rules
-
-
-@dataclass(frozen=True, slots=True)
-class Waning:
-    """The credentials end soon."""
-
-    expires: str
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The connection is over; nothing more can be said."""
-
-
-Event: TypeAlias = (
-    ClientMessage
-    | Response
-    | Opened
-    | Followed
-    | Lost
-    | Failed
-    | Published
-    | Renewed
-    | Waning
-    | Closed
-    | Misread
-    | Unintelligible
-)
-
-# What is to be done, besides saying something. A message of the client's is to be carried out: of a Subscribe, Followed
-# or Lost is to be reported, of an Auth Renewed, of a Request its Response, of a Publish Published, or of these Failed.
-
-
-@dataclass(frozen=True, slots=True)
-class Begin:
-    """Let the channel's events flow."""
-
-    channel: str
-
-
-@dataclass(frozen=True, slots=True)
-class Leave:
-    """Drop the channel, joined or not; report nothing."""
-
-    channel: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rejoin:
-    """Follow the channel with the new credentials; report Lost if that can't be, Followed if it has not been yet."""
-
-    channel: str
-
-
-@dataclass(frozen=True, slots=True)
-class Abandon:
-    """Stop the request; report nothing."""
-
-    id: Id
-
-
-Command: TypeAlias = (
-    ServerMessage | Subscribe | Auth | Request | Publish | Begin | Leave | Rejoin | Abandon | Disconnect
-)
-
-_NOT_ALLOWED = Fault("not_allowed", 403, "this session may not follow that channel")
-_CANCELLED = Fault("cancelled", 499, "given up by the client")
 
 
 @dataclass(slots=True)
@@ -198,12 +85,12 @@ class Session:
 
     def _request(self, request: Request) -> list[Command]:
         if not self.rules.requests:
-            return self._refuse("request", request.id, "not_allowed", 403, "this session takes no requests")
+            return self._refuse("request", request.id, NO_REQUESTS)
         return self._begin("request", request.id) or [request]
 
     def _publish(self, publish: Publish) -> list[Command]:
         if not self.rules.publish(publish.channel):
-            return self._refuse("publish", publish.id, "not_allowed", 403, "this session may not publish there")
+            return self._refuse("publish", publish.id, NO_PUBLISHING)
         return self._begin("publish", publish.id) or [publish]
 
     def _response(self, response: Response) -> list[Command]:
@@ -212,11 +99,12 @@ class Session:
     def _subscribe(self, subscribe: Subscribe) -> list[Command]:
         answer_to, channel = subscribe.id, subscribe.channel
         if channel in self.channels:
-            return self._refuse("subscribe", answer_to, "subscribed", 409, "this session follows that channel already")
-        if len(self.channels) >= self.rules.limits.subscriptions:
-            return self._crowded("subscribe", answer_to, self.rules.limits.subscriptions, "subscriptions")
+            return self._refuse("subscribe", answer_to, FOLLOWED_ALREADY)
+        limit = self.rules.limits.subscriptions
+        if len(self.channels) >= limit:
+            return self._refuse("subscribe", answer_to, crowded(limit, "subscriptions"))
         if not self.rules.subscribe(channel):
-            return self._refused("subscribe", answer_to, _NOT_ALLOWED)
+            return self._refuse("subscribe", answer_to, NO_FOLLOWING)
         self.channels[channel] = answer_to
         self.stats.subscriptions += 1
         return [subscribe]
@@ -224,29 +112,28 @@ class Session:
     def _unsubscribe(self, unsubscribe: Unsubscribe) -> list[Command]:
         answer_to, channel = unsubscribe.id, unsubscribe.channel
         if channel not in self.channels:
-            return self._refuse("unsubscribe", answer_to, "not_subscribed", 404, "this session does not follow that")
+            return self._refuse("unsubscribe", answer_to, NOT_FOLLOWED)
         pending = self._drop(channel)
         self.stats.count("unsubscribe", "ok")
         given_up: list[Command] = []
         if pending is not None:
-            self.stats.count("subscribe", _CANCELLED.code)
-            given_up = [Error(_CANCELLED, id=pending)]
+            self.stats.count("subscribe", CANCELLED.code)
+            given_up = [Error(CANCELLED, id=pending)]
         return [Leave(channel), *given_up, Ok(answer_to)]
 
     def _cancel(self, cancel: Cancel) -> list[Command]:
         if self.asked.get(cancel.id) != "request":
             return []  # its answer is on the way
-        self._end(cancel.id, _CANCELLED.code)
-        return [Abandon(cancel.id), Error(_CANCELLED, id=cancel.id)]
+        self._end(cancel.id, CANCELLED.code)
+        return [Abandon(cancel.id), Error(CANCELLED, id=cancel.id)]
 
     def _auth(self, auth: Auth) -> list[Command]:
         if not self.renewable:
-            why = "this session was not opened with a token, and takes none; open another with new credentials"
-            return self._refuse("auth", auth.id, "not_renewable", 403, why)
+            return self._refuse("auth", auth.id, NOT_RENEWABLE)
         if "auth" in self.asked.values():
-            return self._crowded("auth", auth.id, 1, "token under way")
+            return self._refuse("auth", auth.id, crowded(1, "token under way"))
         if auth.id in self.asked:
-            return self._duplicate("auth", auth.id)
+            return self._refuse("auth", auth.id, DUPLICATE)
         self.asked[auth.id] = "auth"  # beside the limit: a busy session can be renewed, too
         return [auth]
 
@@ -254,7 +141,7 @@ class Session:
         return [Pong(ping.id)]
 
     def _misread(self, misread: Misread) -> list[Command]:
-        return self._refuse("unknown", misread.id, misread.code, 400, str(misread))
+        return self._refuse("unknown", misread.id, Fault(misread.code, 400, str(misread)))
 
     def _unintelligible(self, what: Unintelligible) -> list[Command]:
         return [Disconnect(BAD_MESSAGE.code, str(what), BAD_MESSAGE.label, reconnect=False)]
@@ -295,7 +182,7 @@ class Session:
         commands: list[Command] = [Ok(renewed.id, expires=renewed.expires)]
         for channel in tuple(self.channels):
             if not self.rules.subscribe(channel):
-                commands += self._lost(Lost(channel, _NOT_ALLOWED))
+                commands += self._lost(Lost(channel, NO_FOLLOWING))
             elif channel[0] == "/":  # channels of messages are the same for all who may follow them
                 commands.append(Rejoin(channel))
         return commands
@@ -316,10 +203,11 @@ class Session:
 
     def _begin(self, op: str, answer_to: Id) -> list[Command]:
         """Note what is under way, or say why it can't be."""
-        if len(self.asked) >= self.rules.limits.requests:
-            return self._crowded(op, answer_to, self.rules.limits.requests, "requests under way")
+        limit = self.rules.limits.requests
+        if len(self.asked) >= limit:
+            return self._refuse(op, answer_to, crowded(limit, "requests under way"))
         if answer_to in self.asked:
-            return self._duplicate(op, answer_to)
+            return self._refuse(op, answer_to, DUPLICATE)
         self.asked[answer_to] = op
         return []
 
@@ -335,18 +223,9 @@ class Session:
         self.stats.subscriptions -= 1
         return self.channels.pop(channel)
 
-    def _refuse(self, op: str, answer_to: Id, code: str, status: int, message: str) -> list[Command]:
-        return self._refused(op, answer_to, Fault(code, status, message))
-
-    def _refused(self, op: str, answer_to: Id, fault: Fault) -> list[Command]:
+    def _refuse(self, op: str, answer_to: Id, fault: Fault) -> list[Command]:
         self.stats.count(op, fault.code)
         return [Error(fault, id=answer_to)]
-
-    def _duplicate(self, op: str, answer_to: Id) -> list[Command]:
-        return self._refuse(op, answer_to, "duplicate_id", 409, "a request with this id is under way")
-
-    def _crowded(self, op: str, answer_to: Id, limit: int, what: str) -> list[Command]:
-        return self._refuse(op, answer_to, "too_many", 429, f"a session may have {limit} {what} at once")
 
 
 # Each takes the one kind of event that it is kept under; a test finds the kind that nobody takes.

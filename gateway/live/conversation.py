@@ -31,19 +31,9 @@ from gateway.core.messages import (
     ServerMessage,
     Subscribe,
 )
-from gateway.core.session import (
-    Abandon,
-    Begin,
-    Closed,
-    Event,
-    Failed,
-    Leave,
-    Published,
-    Rejoin,
-    Renewed,
-    Session,
-    Waning,
-)
+from gateway.core.session import Session
+from gateway.core.session_commands import Abandon, Begin, Leave, Rejoin
+from gateway.core.session_events import Closed, Event, Failed, Published, Renewed, Waning
 from gateway.core.session_request import as_http, split_target
 from gateway.errors import ClientError, UpstreamError
 from gateway.live.asked import Asked, Asker

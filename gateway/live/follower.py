@@ -11,7 +11,7 @@ from collections.abc import Callable
 from gateway.core.codes import Disconnect
 from gateway.core.messages import Fault, Subscribe
 from gateway.core.position import Position
-from gateway.core.session import Lost
+from gateway.core.session_events import Lost
 from gateway.core.settings import Mode
 from gateway.errors import ClientError
 from gateway.live.channel import Channel

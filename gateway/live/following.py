@@ -17,8 +17,9 @@ from gateway.core.formats import Format
 from gateway.core.http import Handshake, Request
 from gateway.core.identity import Identity
 from gateway.core.messages import Subscribe
-from gateway.core.session import Followed, Lost, Rules
+from gateway.core.session_events import Followed, Lost
 from gateway.core.session_request import split_target
+from gateway.core.session_rules import Rules
 from gateway.core.settings import Route
 from gateway.core.shares import Owner
 from gateway.errors import ClientError

@@ -24,8 +24,10 @@ from gateway.core.formats import Format, json_format, msgpack_format
 from gateway.core.headers import without_own
 from gateway.core.http import HANDSHAKE, IDENTITY, Handshake, Request, header
 from gateway.core.identity import Identity
-from gateway.core.session import Opened, Rules, Session
+from gateway.core.session import Session
+from gateway.core.session_events import Opened
 from gateway.core.session_request import carried
+from gateway.core.session_rules import Rules
 from gateway.core.settings import Route, SessionSettings
 from gateway.core.stats import StreamStats
 from gateway.errors import ClientError

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from gateway.core import session as module
 from gateway.core.codes import Disconnect
 from gateway.core.formats import Misread, Unintelligible
 from gateway.core.messages import (
@@ -28,23 +25,20 @@ from gateway.core.messages import (
     Subscribe,
     Unsubscribe,
 )
-from gateway.core.session import (
-    Abandon,
-    Begin,
+from gateway.core.session import Session
+from gateway.core.session_commands import Abandon, Begin, Leave, Rejoin
+from gateway.core.session_events import (
     Closed,
     Event,
     Failed,
     Followed,
-    Leave,
     Lost,
     Opened,
     Published,
-    Rejoin,
     Renewed,
-    Rules,
-    Session,
     Waning,
 )
+from gateway.core.session_rules import Rules
 from gateway.core.settings import SessionLimits
 from gateway.core.stats import SessionStats
 
@@ -265,10 +259,6 @@ def test_the_end_gives_up_everything() -> None:
         Published(3, "e.1"), [],
     )  # fmt: skip
     assert session.stats.subscriptions == 0
-
-
-def test_every_event_has_its_handler() -> None:
-    assert set(get_args(Event)) == module._HANDLERS.keys()
 
 
 class AnyOrder(RuleBasedStateMachine):

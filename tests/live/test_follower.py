@@ -3,7 +3,7 @@ from __future__ import annotations
 from gateway.core.codes import EXPIRED, TOO_SLOW
 from gateway.core.http import Request
 from gateway.core.messages import Subscribe
-from gateway.core.session import Lost
+from gateway.core.session_events import Lost
 from gateway.live.flow import Flow
 from gateway.live.follower import Follower
 from gateway.plugin import Encoding, Refused
