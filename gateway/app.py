@@ -17,7 +17,9 @@ from gateway.admin.accesslog import open_access_log
 from gateway.admin.app import admin_app
 from gateway.admin.health import HealthState
 from gateway.build import Built, Ground, SystemClock, build, make, make_all
-from gateway.client.script import Script
+from gateway.client.script import NAME, Script
+from gateway.client.tickets import ROUTE as TICKETS
+from gateway.client.tickets import TicketOffice
 from gateway.config import load_from_environment
 from gateway.core.asgi import App, Headers, Message, Receive, Scope, Send
 from gateway.core.cors import SHARING, asks_for, preflight, sharing
@@ -72,7 +74,11 @@ class Application:
                 messages=settings.channels,
             )
         )
-        self._script = Script(self.stats, self.access)
+        self._tickets = TicketOffice(self.stats, self.access, clock.monotonic)
+        self._own: dict[str, Script | TicketOffice] = {
+            NAME: Script(self.stats, self.access),
+            TICKETS.name: self._tickets,
+        }
         self._links = links(transports.values())
         self._trusted = Trusted(settings.trusted_proxies)
         ground = Ground(
@@ -116,6 +122,8 @@ class Application:
             shared = route.live or route.channel
             if shared is not None and shared.origins:
                 scope[SHARING] = sharing(scope["headers"], shared.origins)
+            if shared is not None or route.session is not None:
+                self._tickets.admit(scope)
             if scope["type"] == "websocket" and scope.get("subprotocols"):
                 _token_as_header(scope)
             if route.auth:
@@ -153,7 +161,7 @@ class Application:
                 return self._sessions.serve(scope, receive, send, route)
             if route.channel is not None:
                 return self._message_urls.serve(scope, receive, send, route, params)
-            own = self._webhooks if route.webhook is not None else self._script
+            own = self._webhooks if route.webhook is not None else self._own[route.name]
             return own.serve(scope, receive, send, route)
         live = built.live.get(route.name)
         if live is not None:

@@ -281,15 +281,16 @@ def test_serve_for_real_until_a_signal(tmp_path: Path, number: signal.Signals) -
     (tmp_path / "s.yaml").write_text(here + GOOD)
     with started("serve", "s.yaml") as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(5)]
+        lines = [process.stdout.readline() for _ in range(6)]
         process.send_signal(number)
         _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, "")
     assert re.match(r"listening +http://127\.0\.0\.1:\d+", lines[0])
     assert re.match(r"admin +http://127\.0\.0\.1:\d+", lines[1])
     assert "client.js" in lines[2]
-    assert "/x" in lines[3]
-    assert "/**" in lines[4]
+    assert "ticket" in lines[3]
+    assert "/x" in lines[4]
+    assert "/**" in lines[5]
 
 
 def test_an_address_in_use_is_told_in_one_line(tmp_path: Path) -> None:

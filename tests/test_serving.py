@@ -34,6 +34,7 @@ async def test_run_says_what_it_listens_on_and_stops_on_a_signal(tmp_path: Path)
     assert lines[1].startswith("admin     http://127.0.0.1:")
     assert lines[2:] == [
         "route     /.tidegate/client.js -> tidegate.js",
+        "route     /.tidegate/ticket -> ticket",
         "route     /plain (GET,HEAD) -> shop",
         "route     /live (any method) -> shop, live by poll",
         "route     /shared (GET,HEAD) -> shop, live by poll",

@@ -11,6 +11,7 @@ import re
 from collections.abc import Awaitable
 from importlib.resources import files
 
+from gateway.client.tickets import ROUTE as TICKETS
 from gateway.core.accept import accepts_coding
 from gateway.core.access import AccessLog
 from gateway.core.asgi import Headers, Receive, Scope, Send
@@ -40,10 +41,10 @@ def bundle() -> bytes:
 
 
 def with_client(routes: tuple[Route, ...]) -> tuple[Route, ...]:
-    """The routes, and the client's own where any of them is live."""
+    """The routes, and the client's own and its tickets' where any of them is live."""
     if not any(route.live or route.session or route.channel for route in routes):
         return routes
-    return Route(name=NAME, path=parse_template(PATH), methods=frozenset({"GET", "HEAD"})), *routes
+    return Route(name=NAME, path=parse_template(PATH), methods=frozenset({"GET", "HEAD"})), TICKETS, *routes
 
 
 class Script:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.client.script import MAX_AGE, NAME, PARTS, Script, bundle, with_client
+from gateway.client.tickets import NAME as TICKET
 from gateway.config import load
 from gateway.core.access import NoAccessLog
 from gateway.core.asgi import Message, Scope
@@ -118,4 +119,4 @@ def test_it_is_served_where_something_is_live(tmp_path: Path, routes: str, serve
     file.write_text(f"upstreams: {{a: {{url: 'http://a'}}}}\nroutes: [{routes}]\n")
     settings = load(str(file), {}).routes
     names = [route.name for route in with_client(settings)]
-    assert names == [NAME] * served + [route.name for route in settings]
+    assert names == [NAME, TICKET] * served + [route.name for route in settings]

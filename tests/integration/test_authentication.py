@@ -122,6 +122,43 @@ async def test_a_browsers_token_among_the_subprotocols_feeds_its_own_polls(runni
         assert (poll.header("x-user"), poll.header("x-tenant")) == (name, "t1")
 
 
+async def test_a_ticket_opens_one_stream_for_what_can_bring_no_token(running: Gateway, backend: Backend) -> None:
+    text = token("ada", tenant="t1")
+    know(backend, text, "ada")
+
+    async def ticket() -> str:
+        async with httpx.AsyncClient(trust_env=False, timeout=LIMIT) as client:
+            answer = await client.post(f"{running.url}/.tidegate/ticket", headers={"Authorization": f"Bearer {text}"})
+        given: str = answer.json()["ticket"]
+        return given
+
+    one = await ticket()
+    async with httpx.AsyncClient(trust_env=False, timeout=LIMIT) as client:
+        url, accept = f"{running.url}/api/shirts?live.ticket={one}", {"Accept": "text/event-stream"}
+        async with client.stream("GET", url, headers=accept) as stream:
+            assert stream.status_code == 200
+            async for line in stream.aiter_lines():
+                if line.startswith("data: "):
+                    assert json.loads(line[6:]) == [{"id": 1, "for": "ada"}]
+                    break
+        again = await client.get(url, headers=accept)
+        assert (again.status_code, again.json()["code"]) == (401, "bad_ticket")
+    poll = backend.polls(f"Bearer {text}")[-1]
+    assert (poll.target, poll.header("x-user")) == ("/api/shirts", "ada")
+    url = f"{running.ws}/api/shirts?live.ticket={await ticket()}"
+    async with websockets.asyncio.client.connect(url) as socket:
+        assert json.loads(await asyncio.wait_for(socket.recv(), LIMIT))["data"] == [{"id": 1, "for": "ada"}]
+    async with websockets.asyncio.client.connect(f"{running.ws}/session?live.ticket={await ticket()}") as socket:
+        hello = json.loads(await asyncio.wait_for(socket.recv(), LIMIT))
+        assert (hello["subject"], hello["auth"]) == ("ada", True)
+    forged = await ask(running, accept, "/api/shirts?live.ticket=forged")
+    assert forged.status_code == 401
+    assert running.logged(path="/.tidegate/ticket", status=200)["method"] == "POST"
+    running.logged(status=401)
+    written = running.access.read_text() + running.exposition()
+    assert not any(secret in written for secret in (one, "forged", text.rpartition(".")[2]))
+
+
 async def test_a_stream_ends_with_its_token(running: Gateway, backend: Backend) -> None:
     brief = token("ada", 1.5)
     know(backend, brief, "ada")
