@@ -64,6 +64,7 @@ from gateway.plugin.source import (
     WatchingSource,
     WishedWatch,
 )
+from gateway.plugin.streaming import serve_stream, stream_wish
 from gateway.plugin.transport import Collected, Connection, Discoverable, Encoding, Transport
 from gateway.plugin.upstream import StreamingUpstream, TunnelingUpstream, Upstream, UpstreamCall
 
@@ -152,6 +153,8 @@ __all__ = [
     "outside_url",
     "parse_retry_after",
     "rest",
+    "serve_stream",
+    "stream_wish",
     "too_deep",
     "wish",
 ]

@@ -157,6 +157,17 @@ class TransportContract:
             assert fold.state == document, mode
 
     @staged
+    async def test_who_fetches_by_itself_is_told_when_and_no_more(self, stage: Stage) -> None:
+        listener = self.listener(stage, "notify")
+        await listener.connect()
+        for number in range(4):
+            await stage.publish([{"id": "a", "n": number}])
+            await listener.hear()
+        told = [(event["type"], event["data"]) for event in listener.events]
+        assert told == [("notify", None)] * 4
+        assert offsets(listener.events) == sorted(offsets(listener.events))
+
+    @staged
     async def test_a_position_in_the_log_is_continued(self, stage: Stage) -> None:
         listener = self.listener(stage)
         await listener.connect()

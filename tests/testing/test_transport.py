@@ -30,6 +30,8 @@ class Nearly:
     def _encode(self, event: Event) -> bytes:
         if self._fault == "lossy" and event.position is not None and event.position.offset == 3:
             return b""
+        if self._fault == "mute" and event.type == "notify":
+            return b""
         if self._fault == "escapes":
             return json.dumps(event.envelope(), ensure_ascii=False).replace("\\n", "\n").encode() + b"\n"
         line = self._codec.encode(event.envelope()) + b"\n"
@@ -48,6 +50,7 @@ class Nearly:
 FAULTS = {
     "greedy": "test_it_leaves_rest_alone",
     "lossy": "test_events_come_in_order_and_once",
+    "mute": "test_who_fetches_by_itself_is_told_when_and_no_more",
     "repeats": "test_events_come_in_order_and_once",
     "escapes": "test_any_data_comes_through",
     "silent": "test_silence_is_broken_and_means_nothing",

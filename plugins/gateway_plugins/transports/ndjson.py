@@ -8,20 +8,15 @@ from gateway.plugin import (
     Context,
     Encoding,
     Event,
-    Headers,
     Options,
     Plugin,
     Request,
     TransportPlugin,
-    wish,
+    serve_stream,
+    stream_wish,
 )
 
-# no-store: each client's stream is its own; x-accel-buffering: nginx would hold events back
-_HEADERS: Headers = [
-    (b"content-type", b"application/x-ndjson"),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),
-]
+_MEDIA_TYPE = b"application/x-ndjson"
 
 
 class NdjsonOptions(Options):
@@ -32,21 +27,16 @@ class Ndjson:
     """The transport."""
 
     name = "ndjson"
-    media_type = "application/x-ndjson"
+    media_type = _MEDIA_TYPE.decode()
 
     def __init__(self, options: NdjsonOptions, context: Context) -> None:
         self._encoding = _encoding(context.codecs["json"])
 
     def accepts(self, request: Request) -> float:
-        if request.kind != "http" or request.method not in ("GET", "HEAD"):
-            return 0
-        return wish(request, b"application/x-ndjson")
+        return stream_wish(request, _MEDIA_TYPE)
 
     async def serve(self, connection: Connection) -> None:
-        await connection.respond(200, _HEADERS)
-        connection.deliver(self._encoding)
-        while await connection.receive() is not None:
-            pass
+        await serve_stream(connection, self._encoding, _MEDIA_TYPE)
 
 
 def _encoding(codec: Codec) -> Encoding:

@@ -15,20 +15,15 @@ from gateway.plugin import (
     Duration,
     Encoding,
     Event,
-    Headers,
     Options,
     Plugin,
     Request,
     TransportPlugin,
-    wish,
+    serve_stream,
+    stream_wish,
 )
 
-# no-store: each client's stream is its own; x-accel-buffering: nginx would hold events back
-_HEADERS: Headers = [
-    (b"content-type", b"text/event-stream"),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),
-]
+_MEDIA_TYPE = b"text/event-stream"
 
 
 class SseOptions(Options):
@@ -44,7 +39,7 @@ class ServerSentEvents:
     """The transport."""
 
     name = "sse"
-    media_type = "text/event-stream"
+    media_type = _MEDIA_TYPE.decode()
 
     def __init__(self, options: SseOptions, context: Context) -> None:
         self._retry = options.retry
@@ -52,16 +47,11 @@ class ServerSentEvents:
         self._encoding = _encoding(context.codecs["json"])
 
     def accepts(self, request: Request) -> float:
-        if request.kind != "http" or request.method not in ("GET", "HEAD"):
-            return 0
-        return wish(request, b"text/event-stream")
+        return stream_wish(request, _MEDIA_TYPE)
 
     async def serve(self, connection: Connection) -> None:
-        await connection.respond(200, _HEADERS)
         milliseconds = int(1000 * self._retry * (1 + self._random() / 2))
-        connection.deliver(self._encoding, preamble=b"retry: %d\n\n" % milliseconds)
-        while await connection.receive() is not None:
-            pass
+        await serve_stream(connection, self._encoding, _MEDIA_TYPE, preamble=b"retry: %d\n\n" % milliseconds)
 
 
 def _encoding(codec: Codec) -> Encoding:
