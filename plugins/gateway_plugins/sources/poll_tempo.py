@@ -44,17 +44,8 @@ class Tempo:
     """The interval in force, and the failures in a row."""
 
     __slots__ = (
-        "_activity",
-        "_fallback",
-        "_first",
-        "_pace",
-        "_phase",
-        "_pressure",
-        "_quiet",
-        "_told",
-        "_wished",
-        "failures",
-    )
+        "_activity", "_fallback", "_first", "_pace", "_phase", "_pressure", "_quiet", "_told", "_wished", "failures",
+    )  # fmt: skip
 
     def __init__(
         self,
