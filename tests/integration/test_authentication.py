@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from base64 import urlsafe_b64encode
+from typing import TYPE_CHECKING
 
 import httpx
 import jwt
@@ -14,10 +15,16 @@ import websockets.asyncio.client
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
+from tests.browser.conftest import browser, chromium
 from tests.integration.backend import Backend
 from tests.integration.conftest import Serve
 from tests.integration.gateways import Gateway
 from tests.integration.processes import LIMIT, come
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+__all__ = ["browser", "chromium"]
 
 SECRET = "0123456789abcdef0123456789abcdef"
 CONFIG = """\
@@ -157,6 +164,27 @@ async def test_a_ticket_opens_one_stream_for_what_can_bring_no_token(running: Ga
     running.logged(status=401)
     written = running.access.read_text() + running.exposition()
     assert not any(secret in written for secret in (one, "forged", text.rpartition(".")[2]))
+
+
+@pytest.mark.browser
+async def test_a_page_of_another_origin_opens_an_event_source_with_a_ticket(
+    browser: Browser, gateway: Serve, backend: Backend
+) -> None:
+    running = gateway(CONFIG.format(url=backend.url, secret=SECRET).replace("https://friend.example", "*"))
+    text = token("ada", tenant="t1")
+    know(backend, text, "ada")
+    page = await (await browser.new_context(base_url=running.url.replace("127.0.0.1", "localhost"))).new_page()
+    await page.goto("/")
+    script = """async ([url, token]) => {
+        const headers = { Authorization: `Bearer ${token}` };
+        const { ticket } = await (await fetch(`${url}/.tidegate/ticket`, { method: "POST", headers })).json();
+        const events = new EventSource(`${url}/api/shirts?live.ticket=${ticket}`);
+        return await new Promise((resolve, reject) => {
+            events.addEventListener("snapshot", ({ data }) => { events.close(); resolve(JSON.parse(data)); });
+            events.onerror = () => reject(new Error("refused"));
+        });
+    }"""
+    assert await page.evaluate(script, [running.url, text]) == [{"id": 1, "for": "ada"}]
 
 
 async def test_a_stream_ends_with_its_token(running: Gateway, backend: Backend) -> None:
