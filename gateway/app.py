@@ -139,7 +139,12 @@ class Application:
         try:
             opened = route.live or route.session or route.channel or route
             request = with_own_credentials(request_of(scope, params), opened.origins)
-            by, scope[IDENTITY] = await built.gates[route.name].known(request)
+            by = ""
+            try:
+                by, scope[IDENTITY] = await built.gates[route.name].known(request)
+            except ClientError as error:
+                if not _may_show_it_later(scope, route, error):
+                    raise
             if route.session is not None:
                 scope[HANDSHAKE] = Handshake(by, request)
             answer = self._answer(built, scope, receive, send, route, params)
@@ -308,6 +313,12 @@ def links(transports: Iterable[Transport]) -> Headers:
     """How a REST answer says that its URL can be a stream (RFC 8288); `<>` is it, whatever proxies make of it."""
     types = sorted(one.media_type for one in transports if isinstance(one, Discoverable))
     return [(b"link", f'<>; rel="alternate"; type="{media_type}"'.encode()) for media_type in types]
+
+
+def _may_show_it_later(scope: Scope, route: Route, error: ClientError) -> bool:
+    """Whether who was refused had no credentials at all, and opens a session that takes them in its first message."""
+    waits = route.session is not None and route.session.auth_timeout is not None
+    return waits and scope["type"] == "websocket" and error.code == "unauthenticated"
 
 
 def _token_as_header(scope: Scope) -> None:

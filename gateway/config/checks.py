@@ -21,6 +21,7 @@ from gateway.config.sessions import (
     claims_have_a_source,
     routes_have_one_answer,
     sessions_follow_live_routes,
+    strangers_can_be_known,
 )
 from gateway.config.tree import Finding, Path, Tree, Value, listing, mapping
 from gateway.config.values import split_host_port
@@ -289,6 +290,7 @@ _CHECKS: tuple[Callable[[Tree], Iterator[Finding]], ...] = (
     all_are_reached,
     routes_have_one_answer,
     sessions_follow_live_routes,
+    strangers_can_be_known,
     claims_have_a_source,
     channels_are_of_use,
     _live_routes_allow_get,

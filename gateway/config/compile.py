@@ -181,6 +181,7 @@ def _session(session: Session) -> settings.SessionSettings:
         publish=tuple(session.publish),
         requests=session.requests,
         timeout=session.timeout,
+        auth_timeout=session.auth_timeout,
         origins=tuple(session.origins),
         limits=settings.SessionLimits(**dict(session.limits)),
     )

@@ -292,6 +292,8 @@ class Session(Section):
     """whether REST requests may be sent through it"""
     timeout: Time = 60.0
     """from a request to the end of its answer"""
+    auth_timeout: Time | None = None
+    """lets in who comes without credentials, to show a token in an auth message within this time"""
     origins: list[Origin] = Field(default=[])
     """pages of other origins that may open it with the cookies of this one; * allows all"""
     limits: SessionLimits = SessionLimits()

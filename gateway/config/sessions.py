@@ -49,6 +49,13 @@ def claims_have_a_source(tree: Tree) -> Iterator[Finding]:
                     yield (*path, "session", key, index), "nobody has claims here: give the route its auth"
 
 
+def strangers_can_be_known(tree: Tree) -> Iterator[Finding]:
+    """Where nobody is asked who a client is, there is no time to show it."""
+    for path, route in routes(tree):
+        if "auth_timeout" in mapping(route.get("session")) and "auth" not in route:
+            yield (*path, "session", "auth_timeout"), "nobody looks at a token here: give the route its auth"
+
+
 def channels_are_of_use(tree: Tree) -> Iterator[Finding]:
     """Only sessions and routes of channels follow and publish messages; and the first pattern that fits counts."""
     patterns = [text for text in mapping(tree.value.get("channels")) if isinstance(text, str)]

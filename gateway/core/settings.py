@@ -254,7 +254,8 @@ class SessionSettings:
     """What makes a route the session endpoint: what its clients may do.
 
     `subscribe` are the live URLs that they may follow, `messages` and `publish` patterns of the channels of messages
-    that they may follow and publish to, as `gateway.core.channel_names` reads them.
+    that they may follow and publish to, as `gateway.core.channel_names` reads them. `auth_timeout` is how long who came
+    without credentials has to show a token; None: there is no such time.
     """
 
     subscribe: tuple[Template, ...] = ()
@@ -262,6 +263,7 @@ class SessionSettings:
     publish: tuple[str, ...] = ()
     requests: bool = False
     timeout: float = 60.0
+    auth_timeout: float | None = None
     origins: tuple[str, ...] = ()
     limits: SessionLimits = field(default_factory=SessionLimits)
 

@@ -25,6 +25,7 @@ from gateway.core.messages import (
     Fault,
     Hello,
     Id,
+    Ok,
     Publish,
     Request,
     Response,
@@ -116,6 +117,11 @@ class Conversation:
             heartbeat=heartbeat,
             auth=self.session.renewable,
         )
+
+    def introduced(self, auth: Auth) -> None:
+        """It has shown its credentials with this message, and is answered."""
+        self.session.stats.count("auth", "ok")
+        self._say(Ok(auth.id, expires=self._expires))
 
     def sweep(self, now: float, today: float) -> None:
         """Upkeep, each second: `now` is monotonic, `today` in seconds since 1970."""

@@ -24,6 +24,7 @@ from gateway.core.formats import Format, json_format, msgpack_format
 from gateway.core.headers import without_own
 from gateway.core.http import HANDSHAKE, IDENTITY, Handshake, Request, header
 from gateway.core.identity import Identity
+from gateway.core.messages import Auth
 from gateway.core.session import Session
 from gateway.core.session_events import Opened
 from gateway.core.session_request import carried
@@ -38,8 +39,10 @@ from gateway.live.connection import LAST_BYTES, peer_left
 from gateway.live.conversation import Conversation
 from gateway.live.follower import TRANSPORT
 from gateway.live.following import Caller, Found, House
+from gateway.live.introduction import Stranger
 from gateway.live.messages import Messages, owner_of
 from gateway.live.negotiate import check_origin, request_of
+from gateway.live.race import race
 from gateway.live.supervisor import Supervisor
 from gateway.plugin import Codec, Encoding
 
@@ -80,6 +83,7 @@ class Sessions:
         self._rules: dict[str, Rules] = {}
         self._prefix, self._count = secrets.token_hex(3), 0
         self._closing = False
+        self._ending = asyncio.Event()
         self._house = House(
             channels=inside.channels,
             messages=inside.messages,
@@ -102,6 +106,7 @@ class Sessions:
     async def close(self) -> None:
         """Send everyone away with a reason to come back."""
         self._closing = True
+        self._ending.set()
         for conversation in tuple(self._open):
             conversation.disconnect(RESTART)
         await asyncio.sleep(0)  # requests that came just now begin, or their books would stay open
@@ -117,10 +122,17 @@ class Sessions:
             return
         await receive()  # websocket.connect
         await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
+        auth = None
+        if route.auth and IDENTITY not in scope:
+            auth = await self._introduced(Stranger(scope, receive, send, form), scope, route)
+            if auth is None:
+                return
         conversation = self._begin(scope, send, route, form)
         pump = getattr(conversation.writer, "pump", None)
         pumping = self._pumps.start(pump(), "session pump") if pump is not None else None
         stats = self._opened(conversation, scope, route)
+        if auth is not None:
+            conversation.introduced(auth)
         del scope, send  # it may last for days, and must not hold on to its handshake
         if hasattr(conversation.writer, "hear"):
             cast("Hearing", conversation.writer).hear = _at_once(conversation)
@@ -137,6 +149,23 @@ class Sessions:
             if pumping is not None:
                 await asyncio.wait([pumping], timeout=LAST_BYTES)
                 pumping.cancel()
+
+    async def _introduced(self, stranger: Stranger, scope: Scope, route: Route) -> Auth | None:
+        """Let the client show its token now, where the handshake had none; None when it was not let in."""
+        assert route.session is not None, "a session route"
+        try:
+            return await stranger.shown(route, self._house.known, self._patience(route.session.auth_timeout or 0.0))
+        except ClientError as error:
+            self._parts.stats.refused[error.code] += 1
+            self._parts.access.request(scope, route.name, error.status, 0, 0.0)
+            return None
+
+    async def _patience(self, seconds: float) -> None:
+        """With a client that has shown nothing; raises ClientError when it ends."""
+        await race(self._parts.clock.sleep(seconds), self._ending.wait())
+        if self._closing:
+            raise ClientError(503, "closing", RESTART.reason)
+        raise ClientError(401, "unauthenticated", "no token was shown in time")
 
     def _admit(self, scope: Scope, route: Route) -> tuple[str | None, Format]:
         if scope["type"] != "websocket":

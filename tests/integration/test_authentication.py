@@ -45,6 +45,9 @@ routes:
   - path: /session
     auth: [people, backend]
     session: {{subscribe: ["/api/**"], requests: true}}
+  - path: /later
+    auth: people
+    session: {{subscribe: ["/api/**"], requests: true, auth_timeout: 2s}}
   - path: /**
     upstream: shop
 """
@@ -185,6 +188,30 @@ async def test_a_page_of_another_origin_opens_an_event_source_with_a_ticket(
         });
     }"""
     assert await page.evaluate(script, [running.url, text]) == [{"id": 1, "for": "ada"}]
+
+
+async def test_a_session_takes_a_token_in_its_first_message(running: Gateway, backend: Backend) -> None:
+    text = token("ada", tenant="t1")
+    know(backend, text, "ada")
+    async with websockets.asyncio.client.connect(f"{running.ws}/later") as socket:
+        await socket.send(json.dumps({"op": "auth", "id": 1, "token": text}))
+        await socket.send(json.dumps({"op": "request", "id": 2, "path": "/api/shirts"}))
+        told = [json.loads(await asyncio.wait_for(socket.recv(), LIMIT)) for _ in range(3)]
+        assert [message["op"] for message in told] == ["hello", "ok", "response"]
+        assert (told[0]["subject"], told[2]["body"]) == ("ada", [{"id": 1, "for": "ada"}])
+    for shown in ([], [json.dumps({"op": "auth", "id": 1, "token": text + "x"})]):
+        async with websockets.asyncio.client.connect(f"{running.ws}/later") as socket:
+            for message in shown:
+                await socket.send(message)
+            async with asyncio.timeout(LIMIT):
+                await socket.wait_closed()
+        assert socket.close_code == 4401, shown
+    with pytest.raises(InvalidStatus) as refused:
+        async with websockets.asyncio.client.connect(
+            f"{running.ws}/later", additional_headers={"Authorization": "Bearer wrong"}
+        ):
+            pass
+    assert refused.value.response.status_code == 401
 
 
 async def test_a_stream_ends_with_its_token(running: Gateway, backend: Backend) -> None:
