@@ -222,6 +222,8 @@ class Application:
         if isinstance(match, Miss):
             raise match.error()
         live = built.live.get(match.route.name)
+        if match.route.channel is not None:
+            raise ClientError(404, "not_live", "sessions follow channels of messages by their names, not by URLs")
         if live is None:
             raise ClientError(404, "not_live", "this URL is not live: it can be read, but not followed")
         gate = built.gates.get(match.route.name)

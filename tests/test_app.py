@@ -11,6 +11,7 @@ import pytest
 from gateway.app import Application, application, links
 from gateway.config import load
 from gateway.core.asgi import Message, Scope
+from gateway.errors import ClientError
 from tests.lines import listening
 
 CONFIG = """
@@ -237,3 +238,10 @@ async def test_the_client_is_served_where_something_is_live(app: Application, tm
     file.write_text("upstreams: {a: {url: 'http://a'}}\nroutes: [{path: /x, upstream: a}]\n")
     sent, problem = await ask(Application(load(str(file), {})), scope_of("/.tidegate/client.js"))
     assert (sent[0]["status"], problem["code"]) == (404, "no_route")
+
+
+def test_a_channel_of_messages_is_followed_by_its_name_in_sessions(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("routes: [{path: '/events/{id}', channel: 'orders.${params.id}'}]")
+    app = Application(load(str(tmp_path / "c.yaml"), {}))
+    with pytest.raises(ClientError, match="by their names"):
+        app._find(b"/events/7", None)

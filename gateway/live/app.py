@@ -74,6 +74,7 @@ class Live:
         self._channels = Channels(parts.broker, parts.stats, parts.clock, parts.limits, self._supervisor)
         self._messages = Messages(parts.messages, parts.limits, parts.broker, parts.stats, parts.clock)
         self._count = 0
+        self._at_urls: dict[str, dict[StreamConnection, None]] = {}  # of channels of messages, by route
         self._expiries: Expiries[StreamConnection] = Expiries(parts.clock.time())
         self._closing = False
 
@@ -148,7 +149,18 @@ class Live:
         channel = self._messages.get(named.channel, owner_of(scope))
         stream = self._stream(asked, channel, receive, opening)
         stream.route = named.route
+        self._at_urls.setdefault(named.route, {})[stream] = None
         return stream
+
+    def silence(self, routes: Iterable[str]) -> list[StreamConnection]:
+        """Have the streams at the URLs of these routes that are channels of messages hear nothing more.
+
+        They are given, to be sent away: their channels go on for others.
+        """
+        silent = [stream for route in routes for stream in self._at_urls.get(route, ())]
+        for stream in silent:
+            stream.silence()
+        return silent
 
     def _check(self, request: Request, origins: tuple[str, ...]) -> None:
         check_options(request)
@@ -214,7 +226,7 @@ class Live:
     async def _finish(self, stream: StreamConnection) -> None:
         stream.channel.ends.discard(stream.disconnect)
         if stream.channel.log.messages:
-            self._messages.release(stream.channel)
+            self._left(stream)
         else:
             self._channels.release(stream.channel, stream.voice)
         if stream.expires is not None:
@@ -228,6 +240,13 @@ class Live:
         stats.received += end.received
         stats.seconds.observe(end.seconds)
         self._parts.access.closed(f"{stream.id:x}", stream.route, stream.transport.name, end)
+
+    def _left(self, stream: StreamConnection) -> None:
+        self._messages.release(stream.channel)
+        there = self._at_urls[stream.route]
+        del there[stream]
+        if not there:
+            del self._at_urls[stream.route]
 
     def _stats_of(self, stream: StreamConnection) -> StreamStats:
         return self._parts.stats.routes[stream.route].streams[stream.transport.name]

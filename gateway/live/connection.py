@@ -219,6 +219,11 @@ class StreamConnection:
                     self.pump.cancel()  # nobody is left to read what it still has
                 return None
 
+    def silence(self) -> None:
+        """Hear nothing more; `disconnect` is to follow."""
+        if self._subscription is not None:
+            self._subscription.stop()
+
     def disconnect(self, disconnect: Disconnect) -> None:
         if self._ending is not None:
             return

@@ -119,6 +119,7 @@ def test_values_with_dots_are_several_parts_where_that_is_said() -> None:
     for wrong in ("", ".", "a.", ".a", "a..b"):
         assert render({**values, "params": {"box": wrong}}) is None
     assert message_name("news")({}) == "news"
+    assert message_name("a${params.x}b")({"params": {"x": ""}}) is None, "nor does nothing stand for a part of one"
 
 
 @pytest.mark.parametrize(

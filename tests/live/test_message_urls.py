@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from gateway.core.asgi import Header, Scope
+from gateway.core.codes import RESTART
 from gateway.core.cors import SHARING
 from gateway.core.http import IDENTITY
 from gateway.core.identity import Identity
@@ -200,6 +201,19 @@ async def test_it_ends_with_the_credentials_and_with_the_gateway(urls: Urls) -> 
     await urls.scene.live.close()
     assert other.writer.closed == (1012, "the gateway restarts, reconnect with jitter")
     assert (await urls.refusal(urls.ask(accept="lines"))).status == 503
+
+
+async def test_the_streams_of_a_route_can_be_silenced_and_sent_away(urls: Urls) -> None:
+    gone, other = await urls.ask(accept="lines"), await urls.mine(sub="7")
+    (stream,) = urls.scene.live.silence(["orders", "nothing"])
+    await urls.scene.live.messages.publish("orders.7", 1)
+    await turn()
+    assert (len(gone.heard()), len(other.heard())) == (1, 2), "one channel, and two routes"
+    stream.disconnect(RESTART)
+    assert gone.writer.closed == (1012, RESTART.reason)
+    await gone.leave()
+    await other.leave()
+    assert (urls.scene.live.silence(["orders", "mine"]), urls.scene.live._at_urls) == ([], {})
 
 
 async def test_what_pages_share_is_said_to_streams_and_posts(urls: Urls) -> None:
