@@ -98,14 +98,25 @@ class Rules(dict[bytes, int]):
 
 _RESPONSE_TABLE = dict.fromkeys(_HOP_BY_HOP, _DROP) | {b"connection": _CONNECTION}
 _REQUEST_TABLE = _RESPONSE_TABLE | {b"te": _TE, b"host": _HOST, b"forwarded": _DROP, b"proxy": _DROP}
-_owned: set[bytes] = set()
+
+
+class _Own:
+    """`names` is another object once it holds others: what follows from it and is kept must be kept with it."""
+
+    __slots__ = ("names",)
+
+    def __init__(self) -> None:
+        self.names: frozenset[bytes] = frozenset()
+
+
+OWN = _Own()
 
 
 def _request_rule(name: bytes) -> int:
     if _TOKEN.fullmatch(name) is None:
         raise ClientError(400, "bad_header", "a header name is not a token")
     dashed = name.replace(b"_", b"-")
-    if dashed.startswith(b"x-forwarded") or dashed in _owned or (dashed != name and _known(dashed)):
+    if dashed.startswith(b"x-forwarded") or dashed in OWN.names or (dashed != name and _known(dashed)):
         return _DROP
     return _REQUEST_TABLE.get(name, _KEEP)
 
@@ -120,16 +131,17 @@ def own(names: Iterable[bytes]) -> None:
 
     For configuration time. What clients send under these names, spelled with dashes or underscores, is removed.
     """
-    _owned.clear()
-    _owned.update(name.lower().replace(b"_", b"-") for name in names)
-    _request_rules.clear()
+    owned = frozenset(name.lower().replace(b"_", b"-") for name in names)
+    if owned != OWN.names:
+        OWN.names = owned
+        _request_rules.clear()
 
 
 def without_own(headers: Headers) -> tuple[Header, ...]:
     """A client's headers without those that the gateway alone may set."""
-    if not _owned:
+    if not OWN.names:
         return tuple(headers)
-    return tuple(pair for pair in headers if pair[0].lower().replace(b"_", b"-") not in _owned)
+    return tuple(pair for pair in headers if pair[0].lower().replace(b"_", b"-") not in OWN.names)
 
 
 _request_rules = Rules(_request_rule)
@@ -197,7 +209,7 @@ def one_cookie(headers: Headers) -> Headers:
 
 
 def _may_trail(name: bytes) -> bool:
-    return name not in _NOT_IN_TRAILERS and name not in _owned and not name.startswith(b"x-forwarded")
+    return name not in _NOT_IN_TRAILERS and name not in OWN.names and not name.startswith(b"x-forwarded")
 
 
 def _without(headers: Headers, options: list[bytes]) -> Headers:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
 
+from gateway.core.headers import OWN
 from gateway.core.http import IDENTITY
 from gateway.errors import ClientError
 from gateway.proxy.reply import answered
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 Detour: TypeAlias = "Callable[[Visit, UpstreamCall | None], Awaitable[None]]"
 Answered: TypeAlias = "Callable[[Visit, int, int], None]"
+
+
+# What is noted of one client's headers: a line for each upstream, and those that a reload has replaced are not kept.
+_NOTES = 16
 
 
 class Express:
@@ -41,9 +46,12 @@ class Express:
         told = identity.headers if identity is not None else ()
         notes = self._wire.notes
         try:
-            known: tuple[tuple[Header, ...], bytes] | None = notes.get(upstream)
-            if known is None or known[0] != told:  # what an identity adds does not follow from the headers alone
-                known = notes[upstream] = told, upstream.ready(inbound.headers(upstream.host))
+            known: tuple[tuple[Header, ...], bytes, frozenset[bytes]] | None = notes.get(upstream)
+            # what an identity adds does not follow from the headers alone, nor what nobody else may add
+            if known is None or known[0] != told or known[2] is not OWN.names:
+                if len(notes) >= _NOTES:
+                    notes.clear()
+                known = notes[upstream] = told, upstream.ready(inbound.headers(upstream.host)), OWN.names
             call = upstream.ask(inbound.method.encode(), inbound.target, known[1], inbound, self._arrived)
         except ClientError:
             return False

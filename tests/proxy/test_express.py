@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from gateway.core.asgi import Header, HttpExchange
+from gateway.core.headers import own
 from gateway.core.http import IDENTITY
 from gateway.core.identity import Identity
 from gateway.core.stats import RouteStats
@@ -68,10 +69,17 @@ def test_asked_and_answered_at_once() -> None:
 def test_header_lines_are_made_once_for_each_upstream() -> None:
     way = Way(Call())
     assert way.start()
-    told, made = way.wire.notes[way.upstream]
-    way.wire.notes[way.upstream] = told, b"as before\r\n\r\n"
+    told, made, own_names = way.wire.notes[way.upstream]
+    way.wire.notes[way.upstream] = told, b"as before\r\n\r\n", own_names
     assert way.start()
     assert [ready for _, _, ready in way.upstream.readied] == [made, b"as before\r\n\r\n"]
+
+
+def test_upstreams_that_were_replaced_are_not_kept() -> None:
+    way = Way(Call())
+    way.wire.notes.update((object(), None) for _ in range(100))
+    assert way.start()
+    assert list(way.wire.notes) == [way.upstream]
 
 
 def test_they_are_made_again_when_something_else_is_to_be_told_of_the_client() -> None:
@@ -250,3 +258,23 @@ async def test_headers_that_change_are_sent_as_they_are() -> None:
         assert gateway.upstream.count == 1
     tokens = [line for head in seen for line in head.split(b"\r\n") if line.startswith(b"Authorization")]
     assert tokens == [b"Authorization: Bearer " + token for token in (b"a", b"a", b"b", b"a")]
+
+
+async def test_headers_that_become_the_gateways_own_are_no_more_sent_for_a_client_that_was_there_before() -> None:
+    seen: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        while True:
+            seen.append(await peer.head())
+            await peer.send(OK)
+
+    async with gate(script) as gateway, gateway.client() as client:
+        try:
+            for names in ((), (), (b"X-User",), (b"X-User",), ()):
+                own(names)
+                await client.send(GET[:-2] + b"X-User: admin\r\n\r\n")
+                await client.until(b"\r\n\r\nok")
+        finally:
+            own(())
+        assert gateway.upstream.count == 1
+    assert [b"X-User: admin" in head for head in seen] == [True, True, False, False, True]
