@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import cast
@@ -16,16 +17,19 @@ from urllib.parse import quote
 from gateway.admin.accesslog import open_access_log
 from gateway.admin.app import admin_app
 from gateway.admin.health import HealthState
-from gateway.build import Built, Ground, SystemClock, build, make, make_all
+from gateway.admin.seed import seed
+from gateway.build import Built, Ground, SystemClock, build, make, make_all, own_headers
 from gateway.client.script import NAME, Script
 from gateway.client.tickets import ROUTE as TICKETS
 from gateway.client.tickets import TicketOffice
 from gateway.config import load_from_environment
 from gateway.core.asgi import App, Headers, Message, Receive, Scope, Send
+from gateway.core.codes import RECONFIGURED
 from gateway.core.cors import SHARING, asks_for, preflight, sharing
 from gateway.core.credentials import from_subprotocols
 from gateway.core.http import HANDSHAKE, IDENTITY, Handshake, Request, header
 from gateway.core.identity import Identity
+from gateway.core.plan import Plan
 from gateway.core.problem import problem
 from gateway.core.route import Match, Miss, RouteTable
 from gateway.core.settings import Gateway, Route
@@ -36,9 +40,12 @@ from gateway.live.app import Live, Parts
 from gateway.live.following import Found
 from gateway.live.message_urls import MessageUrls, methods_of
 from gateway.live.negotiate import check_origin, request_of, split_query, with_own_credentials
+from gateway.live.refusal import ended
 from gateway.live.sessions import Inside, Sessions
 from gateway.live.webhooks import Reach, Webhooks
 from gateway.plugin import Broker, Codec, Context, Discoverable, Transport
+from gateway.proxy.tunnel import Tunnels
+from gateway.reloading import Lasting, Reloading, Reread
 from gateway.wire.upstream import HttpUpstream, outside
 from gateway.wire.writer import writer_for
 
@@ -47,12 +54,14 @@ _log = logging.getLogger("tidegate.app")
 # How long requests under way may take when the gateway stops: less than the server waits for all of it (7 s).
 PATIENCE = 5.0
 
+# In the scope of an exchange that is led a second time.
+_BELIEVED = "tidegate.believed"
+
 
 class Application:
     """One compiled configuration as an ASGI application; `stats` and `health` are what its admin side shows."""
 
-    def __init__(self, settings: Gateway) -> None:
-        self.settings = settings
+    def __init__(self, settings: Gateway, reread: Reread | None = None) -> None:
         self.stats = Stats()
         self.health = HealthState()
         self.access = open_access_log(settings.access_log)
@@ -81,10 +90,11 @@ class Application:
         }
         self._links = links(transports.values())
         self._trusted = Trusted(settings.trusted_proxies)
-        ground = Ground(
-            clock=clock, stats=self.stats, access=self.access, refuse=self._refuse, codecs=codecs, live=self._live
-        )
+        ground = Ground(clock=clock, stats=self.stats, access=self.access, codecs=codecs, live=self._live)
         self._built = build(settings, ground)
+        own_headers(settings)
+        self.stats.config.took(settings.hash, clock.time())
+        self._tunnels = Tunnels(self.stats, self.access, time.monotonic, self._refuse, self._current)
         self._sessions = Sessions(
             self._live.parts,
             Inside(
@@ -94,14 +104,52 @@ class Application:
                 rest=self._rest,
                 known=self._known,
                 codecs=codecs,
+                current=self._current,
             ),
         )
         self._message_urls = MessageUrls(self._live, self._links, codecs["json"])
         reach = Reach(messages=self._live.messages, look=self._announced, decode=codecs["json"].decode)
         self._webhooks = Webhooks(self._live.parts, settings.routes, self._built.signatures, reach)
+        self._reloading = Reloading(self._lasting(ground), reread) if reread is not None else None
+        self._transports = tuple(transports)
         self.admin: App = admin_app(
-            self.stats, self.health, settings, transports=transports, lost_lines=lambda: self.access.dropped
+            self.stats,
+            self.health,
+            settings,
+            transports=transports,
+            lost_lines=lambda: self.access.dropped,
+            reload=self._reloading.reload if self._reloading is not None else None,
         )
+
+    def _lasting(self, ground: Ground) -> Lasting:
+        return Lasting(
+            ground=ground,
+            health=self.health,
+            sessions=self._sessions,
+            webhooks=self._webhooks,
+            tunnels=self._tunnels,
+            current=lambda: self._built,
+            take=self._take,
+        )
+
+    @property
+    def settings(self) -> Gateway:
+        """The configuration in force."""
+        return self._built.settings
+
+    async def reload(self) -> Plan:
+        """Take on the configuration as the file has it now. Raises ConfigError, and ClientError at the end."""
+        if self._reloading is None:
+            raise ClientError(404, "no_file", "this gateway was not started with a file")
+        return await self._reloading.reload()
+
+    def _take(self, built: Built, change: Plan) -> None:
+        self._built = built
+        seed(self.stats, built.settings, self._transports)
+
+    def _current(self, route: Route) -> bool:
+        """Whether a route is as the configuration in force has it."""
+        return self._built.routes.get(route.name) is route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = self.lead(scope, receive, send)
@@ -112,7 +160,7 @@ class Application:
         """Where the exchange goes; an ASGI application itself, for servers that take a plain function."""
         if scope["type"] == "lifespan":
             return self._lifespan(receive, send)
-        if self._trusted:
+        if self._trusted and _BELIEVED not in scope:
             believe(scope, self._trusted)
         built = self._built
         try:
@@ -139,15 +187,22 @@ class Application:
         try:
             opened = route.live or route.session or route.channel or route
             request = with_own_credentials(request_of(scope, params), opened.origins)
-            by = ""
+            by, identity = "", None
             try:
-                by, scope[IDENTITY] = await built.gates[route.name].known(request)
+                by, identity = await built.gates[route.name].known(request)
             except ClientError as error:
                 if not _may_show_it_later(scope, route, error):
                     raise
-            if route.session is not None:
-                scope[HANDSHAKE] = Handshake(by, request)
-            answer = self._answer(built, scope, receive, send, route, params)
+            if built is self._built or self._current(route):
+                if identity is not None:
+                    scope[IDENTITY] = identity
+                if route.session is not None:
+                    scope[HANDSHAKE] = Handshake(by, request)
+                answer = self._answer(self._built, scope, receive, send, route, params)
+            else:  # other rules hold by now
+                scope[_BELIEVED] = True
+                scope.pop(SHARING, None)
+                answer = self.lead(scope, receive, send)
         except ClientError as error:
             answer = self._refuse(scope, send, error)
         del scope, receive, send, params  # as in __call__
@@ -155,7 +210,10 @@ class Application:
 
     def _known(self, route: Route, request: Request) -> Awaitable[tuple[str, Identity]]:
         """Whom a route lets in, and by which authenticator; raises ClientError."""
-        return self._built.gates[route.name].known(request)
+        gate = self._built.gates.get(route.name)
+        if gate is None or not self._current(route):
+            raise ended(RECONFIGURED)
+        return gate.known(request)
 
     def _answer(
         self, built: Built, scope: Scope, receive: Receive, send: Send, route: Route, params: Mapping[str, str]
@@ -180,7 +238,7 @@ class Application:
                 return built.proxy.forward(scope, receive, send, route, self._links)
         if scope["type"] == "websocket":
             check_origin(request_of(scope, params), route.origins)
-            return built.tunnels.open(scope, receive, send, route)
+            return self._tunnels.open(scope, receive, send, route, built.upstreams[route.upstream])
         return built.proxy.forward(scope, receive, send, route)
 
     async def _grant(self, scope: Scope, send: Send, headers: Headers) -> None:
@@ -261,11 +319,12 @@ class Application:
         async with AsyncExitStack() as stack:
             stack.callback(self.access.close)
             stack.push_async_callback(self._finish_requests)  # of those that closing the upstreams has failed
-            for upstream in (*self._built.upstreams.values(), *self._built.asked, *self._asked):
-                stack.push_async_callback(upstream.close)
+            stack.push_async_callback(self._close_upstreams)
             stack.push_async_callback(self._finish_requests)
             stack.push_async_callback(self._live.close)
             stack.push_async_callback(self._sessions.close)
+            if self._reloading is not None:
+                stack.push_async_callback(self._reloading.send_all_away)
             await self._live.start(self._built.live.values())
             await self._sessions.start()
             self.health.ready = True
@@ -273,6 +332,12 @@ class Application:
             await receive()
             self.health.draining = True
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _close_upstreams(self) -> None:
+        if self._reloading is not None:
+            await self._reloading.close()
+        for upstream in (*self._built.all_upstreams, *self._asked):
+            await upstream.close()
 
     async def _finish_requests(self) -> None:
         """Let requests under way have their answers, before the upstreams are closed."""

@@ -66,13 +66,16 @@ def cli() -> None:
 
 @cli.command()
 @_file
-def serve(file: str) -> None:
-    """Run the gateway until SIGINT or SIGTERM."""
-    from gateway.config import load
+@click.option("--watch", is_flag=True, help="read FILE again, too, when it changes or what it includes does")
+def serve(file: str, watch: bool) -> None:
+    """Run the gateway until SIGINT or SIGTERM; SIGHUP has FILE read again."""
+    from gateway.config import Rereading, Watched
     from gateway.serving import run
 
-    settings = load(file, os.environ)
-    _run(lambda: run(settings, _say))
+    reread = Rereading(file, os.environ)
+    settings = reread.first()
+    changed = Watched(reread.files).changed if watch else None
+    _run(lambda: run(settings, _say, reread, changed))
 
 
 @cli.command()

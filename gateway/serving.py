@@ -3,34 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from gateway.admin.logs import logging_to
 from gateway.app import Application
 from gateway.client.script import with_client
 from gateway.core.settings import Gateway, Route
 from gateway.core.trust import Trusted
+from gateway.errors import ClientError, ConfigError
+from gateway.live.supervisor import Supervisor
+from gateway.reloading import Reread
 from gateway.wire.server import Binding, serve
 
+# How often files are looked at, in seconds: they are read, which takes about a millisecond beside the loop.
+WATCH = 2.0
 
-async def run(settings: Gateway, say: Callable[[str], None] = print) -> None:
+
+async def run(
+    settings: Gateway,
+    say: Callable[[str], None] = print,
+    reread: Reread | None = None,
+    changed: Callable[[], bool] | None = None,
+) -> None:
     """`tidegate serve`: listen until SIGINT or SIGTERM, then end every exchange cleanly.
 
-    `say` is given one line for each listener and route. Raises OSError when an address cannot be used.
+    `say` is given one line for each listener and route. With `reread` SIGHUP takes on the configuration as that gives
+    it, and so does what `changed` finds, which is asked now and then beside the loop. Raises OSError when an address
+    cannot be used.
     """
-    app = Application(settings)
+    app = Application(settings, reread)
     bindings = [
         Binding(app=app.lead, listen=listen, lifespan=index == 0, crowded=Trusted(settings.trusted_proxies))
         for index, listen in enumerate(settings.listen)
     ]
     if settings.admin is not None:
         bindings.append(Binding(app=app.admin, listen=settings.admin, lifespan=False))
-    stop = asyncio.Event()
+    stop, hang_up = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    if reread is not None:
+        loop.add_signal_handler(signal.SIGHUP, hang_up.set)
 
     def started(urls: list[str]) -> None:
         public = len(settings.listen)
@@ -38,10 +54,40 @@ async def run(settings: Gateway, say: Callable[[str], None] = print) -> None:
             say(f"{'listening' if index < public else 'admin    '} {url}")
         for route in with_client(settings.routes):
             say(f"route     {describe(route)}")
+        if reread is not None:
+            upkeep.start(_on_signal(hang_up, app), "reloads by signal")
+        if changed is not None:
+            upkeep.start(_on_change(changed, app, asyncio.sleep), "reloads of files that change")
 
+    upkeep = Supervisor()
     _calm_collector()
     with logging_to():
-        await serve(bindings, limits=settings.limits, stats=app.stats, access=app.access, stop=stop, started=started)
+        try:
+            await serve(
+                bindings, limits=settings.limits, stats=app.stats, access=app.access, stop=stop, started=started
+            )
+        finally:
+            await upkeep.close()
+
+
+async def _on_signal(hang_up: asyncio.Event, app: Application) -> None:
+    """Signals that come while one is obeyed are one."""
+    while True:
+        await hang_up.wait()
+        hang_up.clear()
+        await _reload(app)
+
+
+async def _on_change(changed: Callable[[], bool], app: Application, sleep: Callable[[float], Awaitable[None]]) -> None:
+    while True:
+        await sleep(WATCH)
+        if await asyncio.to_thread(changed):
+            await _reload(app)
+
+
+async def _reload(app: Application) -> None:
+    with contextlib.suppress(ConfigError, ClientError):  # it is in the log, and counted
+        await app.reload()
 
 
 def _calm_collector() -> None:

@@ -51,7 +51,7 @@ def ground() -> Ground:
         refuse=refuse,
         limits=Limits(),
     )
-    return Ground(clock=clock, stats=stats, access=access, refuse=refuse, codecs=codecs, live=Live(parts))
+    return Ground(clock=clock, stats=stats, access=access, codecs=codecs, live=Live(parts))
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_everything_that_the_file_names_is_made(built: Built) -> None:
     assert set(built.gates) == {"/live"}
     assert set(built.signatures) == {"/hook"}
     assert built.live["/live"].upstream is built.upstreams["shop"]
-    assert [upstream.name for upstream in built.asked] == ["id.example.com"]
+    assert [upstream.name for upstream in built.all_upstreams] == ["shop", "unused", "id.example.com"]
 
 
 def test_plugins_of_a_kind_are_made_with_defaults_as_asked_or_not_at_all() -> None:

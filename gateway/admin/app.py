@@ -1,7 +1,7 @@
-"""The admin listener: metrics, health and an index of them, as one Starlette application.
+"""The admin listener: metrics, health, an index of them, and the reload, as one Starlette application.
 
-It reads what the rest of the process counts and changes nothing. Never mount it on a public listener: it tells
-route and upstream names.
+It reads what the rest of the process counts, and changes nothing but that it has the file read again. Never mount it
+on a public listener: it tells route and upstream names.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.admin import health, metrics
+from gateway.admin.configuration import mistakes, shown
 from gateway.admin.exposition import exposition
 from gateway.admin.seed import seed
 from gateway.core.event import Json
-from gateway.core.problem import problem
+from gateway.core.plan import Plan
+from gateway.core.problem import NOTHING_MORE, problem
 from gateway.core.settings import Gateway
 from gateway.core.stats import Stats
+from gateway.errors import ClientError, ConfigError
 
 INDEX = b"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Tidegate</title>
@@ -31,6 +34,7 @@ INDEX = b"""<!doctype html>
 <li><a href="/metrics">/metrics</a>: for Prometheus</li>
 <li><a href="/livez">/livez</a>: this process works</li>
 <li><a href="/readyz">/readyz</a>: it should be sent clients</li>
+<li>POST /reload: have the configuration read again</li>
 </ul>
 </html>
 """
@@ -49,13 +53,15 @@ def admin_app(
     *,
     transports: Collection[str] = (),
     lost_lines: Callable[[], int] = lambda: 0,
+    reload: Callable[[], Awaitable[Plan]] | None = None,
 ) -> Starlette:
     """The admin application.
 
-    `transports` names what live routes offer, `lost_lines` counts what the access log could not write.
+    `transports` names what live routes offer, `lost_lines` counts what the access log could not write, `reload` takes
+    on the configuration as the file has it now.
     """
     seed(stats, settings, transports)
-    registry = metrics.registry(stats, settings.hash, lost_lines)
+    registry = metrics.registry(stats, lost_lines)
 
     async def show_metrics(request: Request) -> Response:
         accept = ",".join(request.headers.getlist("accept"))
@@ -72,6 +78,19 @@ def admin_app(
     async def show_index(request: Request) -> Response:
         return _response(request, INDEX, "text/html; charset=utf-8", PAGE)
 
+    async def do_reload(request: Request) -> Response:
+        if request.headers.get("origin") is not None:
+            return _problem(request, 403, "origin", "pages of browsers may not have the configuration read again")
+        if reload is None:
+            return _problem(request, 404, "no_file", "this gateway was not started with a file")
+        try:
+            plan = await reload()
+        except ConfigError as error:
+            return _problem(request, 422, "bad_configuration", str(error), more=mistakes(error))
+        except ClientError as error:
+            return _problem(request, error.status, error.code, error.detail)
+        return _response(request, json.dumps(shown(plan, stats.config.hash)).encode(), "application/json")
+
     endpoints: dict[str, Endpoint] = {
         "/": show_index,
         "/metrics": show_metrics,
@@ -79,7 +98,10 @@ def admin_app(
         "/readyz": show_ready,
     }
     app = Starlette(
-        routes=[Route(path, endpoint, methods=["GET"]) for path, endpoint in endpoints.items()],
+        routes=[
+            *(Route(path, endpoint, methods=["GET"]) for path, endpoint in endpoints.items()),
+            Route("/reload", do_reload, methods=["POST"]),
+        ],
         exception_handlers={HTTPException: _refuse, Exception: _fail},
     )
     app.router.redirect_slashes = False
@@ -102,7 +124,8 @@ async def _refuse(request: Request, error: Exception) -> Response:
     """Starlette's own refusals, in the words of the rest of the gateway."""
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        return _problem(request, 405, "method_not_allowed", "this can only be read", error.headers)
+        detail = f"allowed here: {(error.headers or NONE).get('Allow', 'GET')}"
+        return _problem(request, 405, "method_not_allowed", detail, error.headers)
     return _problem(request, error.status_code, "not_found", "the admin listener has no such page")
 
 
@@ -111,8 +134,16 @@ async def _fail(request: Request, _: Exception) -> Response:
     return _problem(request, 500, "internal", "internal error")
 
 
-def _problem(request: Request, status: int, code: str, detail: str, extra: Mapping[str, str] | None = None) -> Response:
-    headers, body = problem(status, code, detail)
+def _problem(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    extra: Mapping[str, str] | None = None,
+    *,
+    more: Mapping[str, Json] = NOTHING_MORE,
+) -> Response:
+    headers, body = problem(status, code, detail, more=more)
     response = Response(b"" if request.method == "HEAD" else body, status)
     response.raw_headers = [*headers, *((k.lower().encode(), v.encode()) for k, v in (extra or {}).items())]
     return response

@@ -16,6 +16,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from gateway import __version__
+from gateway.admin.configuration import configuration
 from gateway.admin.families import Labels, Row, counter, each, gauge, histogram, one
 from gateway.core.stats import METHODS, OTHER, RouteStats, Stats, StreamStats, TlsStats, UpstreamStats
 
@@ -25,20 +26,19 @@ UPSTREAM = ("upstream",)
 LISTEN = ("listen",)
 
 
-def registry(stats: Stats, config_hash: str, lost_lines: Callable[[], int]) -> CollectorRegistry:
+def registry(stats: Stats, lost_lines: Callable[[], int]) -> CollectorRegistry:
     """Everything that a scrape shows: this process, its build and configuration, and its stats."""
     collectors = CollectorRegistry(auto_describe=False)
     ProcessCollector(registry=collectors)
-    collectors.register(StatsCollector(stats, config_hash, lost_lines))
+    collectors.register(StatsCollector(stats, lost_lines))
     return collectors
 
 
 class StatsCollector(Collector):
     """Metric families made from `stats` at each scrape; `lost_lines` counts what the access log dropped."""
 
-    def __init__(self, stats: Stats, config_hash: str, lost_lines: Callable[[], int]) -> None:
+    def __init__(self, stats: Stats, lost_lines: Callable[[], int]) -> None:
         self._stats = stats
-        self._hash = config_hash
         self._lost_lines = lost_lines
 
     def collect(self) -> Iterator[Metric]:
@@ -47,7 +47,7 @@ class StatsCollector(Collector):
             "Version of the gateway and of Python.",
             {"version": __version__, "python": platform.python_version()},
         )
-        yield InfoMetricFamily("tidegate_config", "Hash of the configuration in force.", {"hash": self._hash})
+        yield from configuration(self._stats.config)
         yield CounterMetricFamily(
             "tidegate_access_log_dropped_lines",
             "Lines of the access log that could not be written.",

@@ -148,7 +148,7 @@ def _upstream_tls(name: str, upstream: Upstream, tree: Tree) -> settings.Upstrea
         part: file and tree.beside(("upstreams", name, "tls", part), file)
         for part, file in (("ca", tls.ca), ("cert", tls.cert), ("key", tls.key))
     }
-    return settings.UpstreamTls(**files, server_name=tls.server_name)
+    return settings.UpstreamTls(**files, server_name=tls.server_name, stamp=tree.files.stamp(files.values()))
 
 
 def _auth(auth: AuthKeys) -> settings.AuthSettings:

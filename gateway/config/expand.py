@@ -79,8 +79,7 @@ class _Expansion:
 
     def _file(self, name: str) -> str:
         try:
-            with open(self.tree.beside(self.path, name), "rb") as file:
-                data = file.read(MAX_FILE + 1)
+            data = self.tree.files.read(self.tree.beside(self.path, name), MAX_FILE + 1)
             if len(data) > MAX_FILE:
                 return self._wrong(f"{name} is larger than {MAX_FILE // 1024} KB")
             return self._hide(data.decode().removesuffix("\n").removesuffix("\r"))

@@ -7,11 +7,11 @@ defined once: a second definition is a mistake that names the first.
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Mapping
 
 from gateway.config.expand import expand
+from gateway.config.files import Files
 from gateway.config.reader import MAX_BYTES, read
 from gateway.config.tree import Mark, Path, Tree, Value, kind, show
 from gateway.errors import ConfigError, Problem
@@ -21,9 +21,12 @@ MAX_FILES = 200
 _BY_NAME = ("upstreams", "auth")
 
 
-def read_all(file: str, environ: Mapping[str, str]) -> tuple[Tree, list[Problem]]:
-    """The merged tree and every mistake of reading; raises ConfigError when the first file is none."""
-    reading = _Reading(file, environ)
+def read_all(file: str, environ: Mapping[str, str], files: Files | None = None) -> tuple[Tree, list[Problem]]:
+    """The merged tree and every mistake of reading; raises ConfigError when the first file is none.
+
+    `files` is told of every file that is read, whatever comes of it.
+    """
+    reading = _Reading(file, environ, files or Files())
     reading.file(file, Mark(file, 1, 1))
     if () not in reading.merged.marks:
         raise ConfigError(reading.problems)
@@ -31,8 +34,8 @@ def read_all(file: str, environ: Mapping[str, str]) -> tuple[Tree, list[Problem]
 
 
 class _Reading:
-    def __init__(self, file: str, environ: Mapping[str, str]) -> None:
-        self.merged = Tree(file=file)
+    def __init__(self, file: str, environ: Mapping[str, str], files: Files) -> None:
+        self.merged = Tree(file=file, files=files)
         self.problems: list[Problem] = []
         self._environ = environ
         self._seen: dict[str, Mark] = {}
@@ -59,14 +62,14 @@ class _Reading:
 
     def _tree(self, file: str, asked: Mark) -> Tree | None:
         try:
-            with open(file, "rb") as stream:
-                tree, problems = read(file, stream.read(MAX_BYTES + 1))
+            tree, problems = read(file, self.merged.files.read(file, MAX_BYTES + 1))
         except OSError as error:
             self._report(asked, f"cannot read {file}: {error.strerror}")
             return None
         except ConfigError as error:
             self.problems += error.problems
             return None
+        tree.files = self.merged.files
         self.problems += problems + expand(tree, self._environ)
         return tree
 
@@ -77,7 +80,8 @@ class _Reading:
         for index, pattern in enumerate(patterns):
             path: Path = ("include", index) if isinstance(value, list) else ("include",)
             if isinstance(pattern, str) and pattern and "\0" not in pattern:
-                found += [(name, tree.mark(path)) for name in _expand_pattern(tree.beside(path, pattern))]
+                names = self.merged.files.matching(tree.beside(path, pattern))
+                found += [(name, tree.mark(path)) for name in names]
         return found
 
     def _merge(self, tree: Tree) -> None:
@@ -149,10 +153,3 @@ class _Taking:
             if target and (below or len(path) == length):
                 return [(*target, *path[length:])]
         return []
-
-
-def _expand_pattern(pattern: str) -> list[str]:
-    """The files of a pattern, sorted; a plain name is itself, there or not."""
-    if not glob.has_magic(pattern):
-        return [pattern]
-    return sorted(name for name in glob.glob(pattern, recursive=True) if os.path.isfile(name))

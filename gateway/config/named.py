@@ -51,6 +51,26 @@ def mistakes(value: object, known: Collection[str], path: Path = ()) -> Iterator
             yield from mistakes(part, known, (*path, key))
 
 
+def upstreams(value: object) -> tuple[str, ...]:
+    """The upstreams that options name, each once."""
+    return tuple(dict.fromkeys(_upstreams(value)))
+
+
+def _upstreams(value: object) -> Iterator[str]:
+    if isinstance(value, Options):
+        for name, field in type(value).model_fields.items():
+            part = getattr(value, name)
+            if isinstance(part, str) and _is(field, IsUpstream):
+                yield part
+            yield from _upstreams(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _upstreams(part)
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _upstreams(part)
+
+
 def _located(value: object, tree: Tree, path: Path) -> object:
     return located(value, tree, path) if isinstance(value, Options) else value
 

@@ -17,6 +17,7 @@ from gateway.config.model import (
     TransportKeys,
     off_or_section,
 )
+from gateway.config.named import upstreams
 from gateway.config.section import Section
 from gateway.config.values import Name
 from gateway.config.webhook_keys import VerifyKeys, WebhookKeys
@@ -63,7 +64,8 @@ def used(section: Section, keys: type[Section]) -> PluginUse:
     """The one plugin that a section names, and its options."""
     names = type(section).model_fields.keys() - keys.model_fields.keys()
     (name,) = (name for name in names if getattr(section, name) is not None)
-    return PluginUse(name=name, options=getattr(section, name))
+    options = getattr(section, name)
+    return PluginUse(name=name, options=options, upstreams=upstreams(options))
 
 
 def chosen(section: TransportKeys | None) -> dict[str, PluginUse | None]:

@@ -14,6 +14,7 @@ from gateway.config.certificates import valid_today
 from gateway.config.checks import check
 from gateway.config.compile import compile_config, complete
 from gateway.config.explain import explain, place
+from gateway.config.files import Files
 from gateway.config.include import read_all
 from gateway.config.model import BrokerKeys, ConfigKeys
 from gateway.config.named import located, mistakes
@@ -28,9 +29,12 @@ _TYPED = {"int_type", "float_type", "bool_type"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
+class Checked:
+    """A file without mistakes; `model` is what it was checked against."""
+
     tree: Tree
     config: ConfigKeys
+    model: plugins.Model
 
     @property
     def broker(self) -> BrokerKeys:
@@ -43,8 +47,8 @@ def load(path: str, environ: Mapping[str, str], *, today: bool = False) -> Gatew
 
     `today` finds mistakes, too, that come and go with time and must not keep a gateway from starting.
     """
-    checked = _checked(path, environ, today=today)
-    return compile_config(located(checked.config, checked.tree), checked.broker, checked.tree)
+    found = checked(path, environ, today=today)
+    return compile_config(located(found.config, found.tree), found.broker, found.tree)
 
 
 def load_from_environment() -> Gateway:
@@ -54,18 +58,26 @@ def load_from_environment() -> Gateway:
 
 def effective(path: str, environ: Mapping[str, str]) -> str:
     """The configuration as it takes effect, in YAML: merged, expanded, defaults filled in, secrets hidden."""
-    checked = _checked(path, environ)
-    shown: Value = checked.config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"tests"})
-    for hidden in checked.tree.hidden:
+    found = checked(path, environ)
+    shown: Value = found.config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"tests"})
+    for hidden in found.tree.hidden:
         _put(shown, hidden, HIDDEN)
-    shown = map_text(shown, lambda text: checked.tree.blot(text).replace("${", "$${"))
+    shown = map_text(shown, lambda text: found.tree.blot(text).replace("${", "$${"))
     return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _checked(path: str, environ: Mapping[str, str], *, today: bool = False) -> _Checked:
-    tree, problems = read_all(path, environ)
+def checked(
+    path: str,
+    environ: Mapping[str, str],
+    *,
+    today: bool = False,
+    model: plugins.Model | None = None,
+    files: Files | None = None,
+) -> Checked:
+    """Read and check; raises ConfigError. `model` spares making it again, `files` notes what is read."""
+    tree, problems = read_all(path, environ, files)
     try:
-        model = plugins.model()
+        model = model or plugins.model()
     except ValueError as error:
         raise ConfigError([*problems, tree.problem((), str(error))]) from None
     if "memory" in model.brokers.options:
@@ -84,7 +96,7 @@ def _checked(path: str, environ: Mapping[str, str], *, today: bool = False) -> _
         problems = [tree.problem(where, message) for where, message in found]
     if problems or config is None:
         raise ConfigError(_once(problems))
-    return _Checked(tree, complete(config))
+    return Checked(tree, complete(config), model)
 
 
 def _validate(tree: Tree, model: type[ConfigKeys]) -> ConfigKeys:

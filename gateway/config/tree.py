@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
+from gateway.config.files import Files
 from gateway.errors import Problem
 
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
@@ -38,7 +39,7 @@ class Tree:
     """One file, or several merged. `marks` has the place of every value, `keys` of every mapping key.
 
     `expanded` are the strings that `${...}` went into, `hidden` those of them that hold a secret,
-    `secrets` the secret texts themselves.
+    `secrets` the secret texts themselves. `files` notes every file that it is made of.
     """
 
     file: str
@@ -48,6 +49,7 @@ class Tree:
     expanded: set[Path] = field(default_factory=set)
     hidden: set[Path] = field(default_factory=set)
     secrets: set[str] = field(default_factory=set)
+    files: Files = field(default_factory=Files)
 
     def mark(self, path: Path, *, key: bool = False) -> Mark:
         """Where a value stands, or its key; where there is none, the nearest parent."""

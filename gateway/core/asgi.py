@@ -94,6 +94,9 @@ class Tunnel(Protocol):
     @property
     def ending(self) -> Disconnect: ...
 
+    def end(self, why: Disconnect) -> None:
+        """Close both, when all that came has been written."""
+
     async def wait(self) -> None:
         """Returns when both are closed; closes them when cancelled."""
 

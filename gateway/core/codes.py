@@ -30,6 +30,7 @@ INTERNAL = Disconnect(1011, "internal error", "internal", True)
 IDLE = Disconnect(1006, "nothing moved for too long", "idle", True)  # never sent, as in RFC 6455 section 7.4.1
 UPSTREAM_GONE = Disconnect(1014, "the backend ended the connection", "upstream_gone", True)
 RESTART = Disconnect(1012, "the gateway restarts, reconnect with jitter", "restart", True)
+RECONFIGURED = Disconnect(1012, "this is configured anew, reconnect with jitter", "reload", True)
 BAD_MESSAGE = Disconnect(4400, "bad message", "bad_message", False)
 UNAUTHENTICATED = Disconnect(4401, "the backend refused the credentials", "unauthenticated", False)
 FORBIDDEN = Disconnect(4403, "the backend forbids this resource", "forbidden", False)

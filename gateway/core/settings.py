@@ -107,12 +107,16 @@ class Polls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamTls:
-    """Trust in the backend's certificate, and our own for backends that ask for one."""
+    """Trust in the backend's certificate, and our own for backends that ask for one.
+
+    `stamp` tells the files' contents apart.
+    """
 
     ca: str | None = None
     cert: str | None = None
     key: str | None = None
     server_name: str | None = None
+    stamp: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,10 +182,11 @@ SlowPolicy = Literal["snapshot", "disconnect", "skip"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginUse:
-    """A plugin named in the configuration and its decoded options."""
+    """A plugin named in the configuration, its decoded options, and the `upstreams` that they name."""
 
     name: str
     options: object
+    upstreams: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

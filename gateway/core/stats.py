@@ -196,8 +196,27 @@ class TlsStats:
 
 
 @dataclass(slots=True)
+class ConfigStats:
+    """The configuration in force, by its hash, since when it is, and what became of those that came after the first.
+
+    `reloads` are by result ("ok", "failed"); `successful` tells of the last.
+    """
+
+    hash: str = ""
+    since: float = 0.0  # seconds since 1970
+    successful: bool = True
+    reloads: Counts = field(default_factory=lambda: defaultdict(int, ok=0, failed=0))
+
+    def took(self, config_hash: str, now: float) -> None:
+        """A configuration is in force."""
+        self.hash, self.since, self.successful = config_hash, now, True
+
+
+@dataclass(slots=True)
 class Stats:
     """Everything one process counts."""
+
+    config: ConfigStats = field(default_factory=ConfigStats)
 
     routes: defaultdict[str, RouteStats] = field(default_factory=lambda: defaultdict(RouteStats))
     upstreams: defaultdict[str, UpstreamStats] = field(default_factory=lambda: defaultdict(UpstreamStats))
@@ -206,3 +225,13 @@ class Stats:
     auth: defaultdict[str, Counts] = field(default_factory=lambda: defaultdict(_counts))  # results, by its name
     connections: int = 0  # open client sockets
     accepted: int = 0
+
+    def forget(self, route: str) -> bool:
+        """Count for this route no more, unless something of it still goes on; whether that is so."""
+        counted = self.routes.get(route)
+        if counted is not None and (
+            counted.in_flight or counted.channels or any(stream.open for stream in counted.streams.values())
+        ):
+            return False
+        self.routes.pop(route, None)
+        return True

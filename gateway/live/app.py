@@ -6,8 +6,9 @@ the transport carry it. What can be refused is refused before the upgrade, as an
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.core.access import AccessLog
@@ -77,6 +78,7 @@ class Live:
         self._at_urls: dict[str, dict[StreamConnection, None]] = {}  # of channels of messages, by route
         self._expiries: Expiries[StreamConnection] = Expiries(parts.clock.time())
         self._closing = False
+        self._kept: dict[str, list[asyncio.Task[None]]] = {}  # by route
 
     def __repr__(self) -> str:
         return f"<Live channels={len(self._channels)} tasks={len(self._supervisor)}>"
@@ -109,9 +111,25 @@ class Live:
     async def start(self, routes: Iterable[LiveRoute] = ()) -> None:
         """Begin the upkeep of channels, and with those of the `routes` that are to be there always."""
         self._supervisor.start(self._sweep(), "channel upkeep")
+        self._keep(routes)
+
+    def renew(self, gone: Collection[str], upstreams: Iterable[str], routes: Iterable[LiveRoute]) -> list[Channel]:
+        """Take on the `routes` that have come, in place of those that are `gone`; gives the channels of these.
+
+        `upstreams` are those that are gone or changed.
+        """
+        retired = self._channels.retire(gone, upstreams)
+        for route in gone:
+            for task in self._kept.pop(route, ()):
+                task.cancel()
+        self._keep(routes)
+        return retired
+
+    def _keep(self, routes: Iterable[LiveRoute]) -> None:
         for live, query in kept(routes):
             work = keep(self._channels, live, query, self._parts.clock)
-            self._supervisor.start(work, f"channel that is kept of route {live.route.name}")
+            task = self._supervisor.start(work, f"channel that is kept of route {live.route.name}")
+            self._kept.setdefault(live.route.name, []).append(task)
 
     async def close(self) -> None:
         """Send every subscriber away with a reason to come back, then end the sources."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -198,6 +198,19 @@ class Channels:
             running.channel.sweep(heartbeat=due)
         for route, age in oldest.items():
             self._stats.routes[route].staleness = age
+
+    def retire(self, routes: Collection[str], upstreams: Iterable[str] = ()) -> list[Channel]:
+        """Fill the channels of these routes no more, and forget them: who comes from now on gets others.
+
+        Those who hold them hear nothing more, and are to be sent away.
+        """
+        self._looks.renew(upstreams)
+        gone = [(name, running.channel) for name, running in self._running.items() if running.channel.route in routes]
+        for name, channel in gone:
+            self._forget(name, channel)
+        for route in routes:
+            self._hints.forget(route)
+        return [channel for _, channel in gone]
 
     def end(self, disconnect: Disconnect) -> None:
         """Send every subscriber away."""

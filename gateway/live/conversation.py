@@ -47,11 +47,11 @@ _log = logging.getLogger("tidegate.live")
 
 
 class Conversation:
-    """One session; `ending` is set when it is over."""
+    """One session; `ending` is set when it is over. One that is `deaf` will be in a moment, and begins nothing more."""
 
     __slots__ = (
         "_alone", "_asked", "_asker", "_caller", "_ends", "_following", "_form", "_frame", "_ghosts", "_house",
-        "_notes", "_said", "_saying", "_size", "_word", "began", "ending", "flow", "id", "received", "session",
+        "_notes", "_said", "_saying", "_size", "_word", "began", "deaf", "ending", "flow", "id", "received", "session",
         "writer",
     )  # fmt: skip
 
@@ -62,6 +62,7 @@ class Conversation:
         self.flow = Flow(writer)
         self.began = house.clock.monotonic()
         self.ending: Disconnect | None = None
+        self.deaf = False
         self.received = 0
         self._said = self._size = 0
         self._house = house
@@ -93,7 +94,7 @@ class Conversation:
 
     def hear(self, data: str | bytes) -> None:
         """Take a message from the client."""
-        if self.ending is not None:
+        if self.deaf or self.ending is not None:
             return
         self.received += 1
         try:

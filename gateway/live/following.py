@@ -6,12 +6,12 @@ What becomes of them is reported to it. Events don't pass here: a channel writes
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from gateway.core.asgi import Headers, Receive, Scope, Send
-from gateway.core.codes import EXPIRED
+from gateway.core.codes import EXPIRED, RECONFIGURED
 from gateway.core.crowd import address_of
 from gateway.core.formats import Format
 from gateway.core.http import Handshake, Request
@@ -29,6 +29,7 @@ from gateway.live.flow import Flow
 from gateway.live.follower import Follower, fault_of
 from gateway.live.messages import NO_MODES, Messages
 from gateway.live.negotiate import interval_of, mode_of, position_of, read_interval, read_position, split_query
+from gateway.live.refusal import ended
 from gateway.live.supervisor import Supervisor
 from gateway.plugin import Clock, Encoding
 
@@ -56,7 +57,8 @@ class House:
     """What all sessions share.
 
     `find` gives the live route of a path and Host; `rest` answers REST requests; `known` says whom a session route lets
-    in, and by which authenticator; `rules` what its clients may do then.
+    in, and by which authenticator; `rules` what its clients may do then. `current` tells whether a route is as the
+    configuration has it now.
     """
 
     channels: Channels
@@ -68,6 +70,7 @@ class House:
     encoding: Callable[[Format, str, Channel], Encoding]
     supervisor: Supervisor
     clock: Clock
+    current: Callable[[Route], bool] = field(default=lambda route: True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +241,8 @@ class Following:
         try:
             if entering is not None:
                 identity = await entering.admit(entering.request)
+                if not self._house.current(entering.live.route):
+                    raise ended(RECONFIGURED)
                 self._join(follower, entering.live, entering.request, identity)
             await follower.channel.ready.wait()
         except ClientError as error:

@@ -37,6 +37,13 @@ class Hints:
         self._expected[route] = settings
         return lambda: self._overdue.get(route, inf)
 
+    def forget(self, route: str) -> None:
+        """Nothing is expected of it any more; whatever may be again is not late from the start."""
+        if self._expected.pop(route, None) is not None:
+            self._heard[route] = self._clock.monotonic()
+        if self._overdue.pop(route, None) is not None:
+            self._stats.routes[route].hints_overdue = 0
+
     def heard(self, route: str) -> None:
         """A webhook has told of one of its URLs."""
         self._heard[route] = self._clock.monotonic()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from math import inf
 from typing import NamedTuple
@@ -101,6 +101,11 @@ class Looks:
         if lane is None:
             lane = self._lanes[upstream] = Lane(polls.concurrency, polls.rate)
         return lane
+
+    def renew(self, upstreams: Iterable[str]) -> None:
+        """Looks that begin from now on share these upstreams as they are now."""
+        for name in upstreams:
+            self._lanes.pop(name, None)
 
     def start(self, lane: Lane, watch: Watch, publisher: ChannelPublisher, ended: Callable[[], None]) -> Looking:
         """Look at a channel, at once and from then on, in turn with the others of its lane."""

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from gateway.core.asgi import Scope
-from gateway.core.channel_names import message_pattern
+from gateway.core.channel_names import Fits, message_pattern
 from gateway.core.codes import Disconnect
 from gateway.core.crowd import address_of
 from gateway.core.event import Json, message
@@ -33,6 +33,7 @@ class _Kept:
     """A channel, when it was last used, who was the first to follow it, and its bytes that are on an account."""
 
     channel: Channel
+    settings: MessageSettings
     age: float
     used: float
     next_heartbeat: float
@@ -46,7 +47,7 @@ class Messages:
     def __init__(
         self, settings: tuple[MessageSettings, ...], limits: Limits, broker: Broker, stats: Stats, clock: Clock
     ) -> None:
-        self._settings = [(message_pattern(one.pattern)({}), one) for one in settings]
+        self._settings = _patterns(settings)
         self._limits = limits
         self._broker = broker
         self._stats = stats
@@ -77,13 +78,18 @@ class Messages:
     def release(self, channel: Channel) -> None:
         """A user has gone."""
         channel.users -= 1
-        kept = self._channels[channel.name]
+        kept = self._channels.get(channel.name)
+        if kept is None or kept.channel is not channel:
+            return  # it was retired meanwhile
         if not channel.users and kept.held is not None:
-            self._held[kept.held] -= 1
-            if not self._held[kept.held]:
-                del self._held[kept.held]
+            self._unhold(kept.held)
             kept.held = None
         self._touch(channel.name)
+
+    def _unhold(self, owner: Owner) -> None:
+        self._held[owner] -= 1
+        if not self._held[owner]:
+            del self._held[owner]
 
     async def publish(self, name: str, data: Json, by: Owner | None = None) -> Position:
         """Bring a message to everyone who follows the channel, in a client's name or in the gateway's own.
@@ -104,6 +110,22 @@ class Messages:
                 self._weigh(name)
                 self._touch(name)
 
+    def renew(self, settings: tuple[MessageSettings, ...]) -> list[Channel]:
+        """Go by other settings; gives the channels that were made with others than they would be now.
+
+        Those are forgotten with what they kept. Who holds them hears nothing more, and is to be sent away.
+        """
+        self._settings = _patterns(settings)
+        gone = [name for name, kept in self._channels.items() if self._settings_of(name) != kept.settings]
+        return [self._retire(name) for name in gone]
+
+    def _retire(self, name: str) -> Channel:
+        kept = self._channels[name]
+        if kept.held is not None:
+            self._unhold(kept.held)
+        self._forget(name)
+        return kept.channel
+
     def sweep(self) -> None:
         """Upkeep, each second: old messages go, and channels that nobody uses."""
         now = self._clock.monotonic()
@@ -122,7 +144,7 @@ class Messages:
             kept.channel.end(disconnect)
 
     def _start(self, name: str, by: Owner | None) -> _Kept:
-        settings = next((one for fits, one in self._settings if fits(name)), _DEFAULT)
+        settings = self._settings_of(name)
         owner = by or self._house(settings.pattern)
         try:
             while (other := self._shares.place_for(owner)) is not None:
@@ -137,8 +159,11 @@ class Messages:
         channel.ready.set()
         self._shares.enter(name, owner)
         now = self._clock.monotonic()
-        kept = self._channels[name] = _Kept(channel, settings.log.age, now, now + settings.heartbeat)
+        kept = self._channels[name] = _Kept(channel, settings, settings.log.age, now, now + settings.heartbeat)
         return kept
+
+    def _settings_of(self, name: str) -> MessageSettings:
+        return next((one for fits, one in self._settings if fits(name)), _DEFAULT)
 
     def _check_held(self, by: Owner) -> None:
         """Raise ClientError where a client already keeps as many channels from making room as it may."""
@@ -183,6 +208,10 @@ def owner_of(scope: Scope) -> Owner:
 
 
 _DEFAULT = MessageSettings()
+
+
+def _patterns(settings: tuple[MessageSettings, ...]) -> list[tuple[Fits, MessageSettings]]:
+    return [(message_pattern(one.pattern)({}), one) for one in settings]
 
 
 def _live(settings: MessageSettings) -> LiveSettings:

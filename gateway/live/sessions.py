@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from gateway.core.access import StreamEnd
 from gateway.core.asgi import Hearing, Receive, Scope, Send
 from gateway.core.channel_names import allows, allows_messages
-from gateway.core.codes import INTERNAL, NORMAL, RESTART
+from gateway.core.codes import INTERNAL, NORMAL, RECONFIGURED, RESTART
 from gateway.core.credentials import shows_token
 from gateway.core.event import Json
 from gateway.core.formats import Format, json_format, msgpack_format
@@ -68,6 +68,7 @@ class Inside:
     rest: Callable[[Scope, Receive, Send, Route], Awaitable[None]]
     known: Callable[[Route, Request], Awaitable[tuple[str, Identity]]]
     codecs: Mapping[str, Codec]
+    current: Callable[[Route], bool] = field(default=lambda route: True)
 
 
 class Sessions:
@@ -79,8 +80,9 @@ class Sessions:
         self._encodings: WeakKeyDictionary[Channel, dict[tuple[Format, str], Encoding]] = WeakKeyDictionary()
         self._supervisor = Supervisor()
         self._pumps = Supervisor()
-        self._open: dict[Conversation, None] = {}
-        self._rules: dict[str, Rules] = {}
+        self._open: dict[Conversation, Route] = {}
+        self._rules: dict[str, tuple[Route, Rules]] = {}
+        self._current = inside.current
         self._prefix, self._count = secrets.token_hex(3), 0
         self._closing = False
         self._ending = asyncio.Event()
@@ -94,6 +96,7 @@ class Sessions:
             encoding=self._encoding,
             supervisor=self._supervisor,
             clock=parts.clock,
+            current=inside.current,
         )
 
     def __repr__(self) -> str:
@@ -112,6 +115,15 @@ class Sessions:
         await asyncio.sleep(0)  # requests that came just now begin, or their books would stay open
         await self._supervisor.close()
         await self._pumps.close(LAST_BYTES)
+
+    def renew(self, gone: Collection[str]) -> list[Conversation]:
+        """Have the sessions of these routes begin nothing more; they are given, to be ended."""
+        for name in gone:
+            self._rules.pop(name, None)
+        ending = [conversation for conversation, route in self._open.items() if route.name in gone]
+        for conversation in ending:
+            conversation.deaf = True
+        return ending
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
         """One exchange with a session route, from its first byte to its last."""
@@ -201,20 +213,22 @@ class Sessions:
         assert settings is not None, "a session route"
         if identity is not None and any("${" in pattern for pattern in (*settings.messages, *settings.publish)):
             return _rules(settings, identity.claims)
-        rules = self._rules.get(route.name)
-        if rules is None:
-            rules = self._rules[route.name] = _rules(settings, {})
-        return rules
+        kept = self._rules.get(route.name)
+        if kept is None or kept[0] is not route:
+            kept = self._rules[route.name] = route, _rules(settings, {})
+        return kept[1]
 
     def _opened(self, conversation: Conversation, scope: Scope, route: Route) -> StreamStats:
         stats = self._parts.stats.routes[route.name].streams[TRANSPORT]
         stats.open += 1
         stats.opened += 1
         self._parts.access.opened(conversation.id, scope, route.name, TRANSPORT)
-        self._open[conversation] = None
+        self._open[conversation] = route
         conversation.take(Opened(conversation.hello(HEARTBEAT)))
         if self._closing:
             conversation.disconnect(RESTART)
+        elif not self._current(route):
+            conversation.disconnect(RECONFIGURED)
         return stats
 
     def _closed(self, conversation: Conversation, route: Route, stats: StreamStats) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -80,14 +80,27 @@ class Webhooks:
         self._reach = reach
         self._bodies = Bodies()
         self._rates = Rates(parts.limits.messages_per_second, "deliveries", parts.clock)
-        self._receivers = {
-            route.name: _receiver(route.name, route.webhook, signatures.get(route.name), parts.stats)
-            for route in routes
-            if route.webhook is not None
-        }
+        self._receivers: dict[str, _Receiver] = {}
+        self.renew(routes, signatures)
 
     def __repr__(self) -> str:
         return f"<Webhooks routes={len(self._receivers)} {self._bodies!r}>"
+
+    def renew(
+        self, routes: Iterable[Route], signatures: Mapping[str, Signature], unchanged: Collection[str] = ()
+    ) -> None:
+        """Take deliveries for these routes, some of which are `unchanged`.
+
+        What a route has taken it remembers as long as it tells deliveries apart in the same way.
+        """
+        before, stats = self._receivers, self._parts.stats
+        self._receivers = {
+            route.name: before[route.name]
+            if route.name in unchanged
+            else _receiver(route, route.webhook, signatures.get(route.name), stats, before.get(route.name))
+            for route in routes
+            if route.webhook is not None
+        }
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
         """One request to a webhook route, from its first byte to its last."""
@@ -199,17 +212,20 @@ class Webhooks:
         return "accepted" if meaning.wanted else "ignored"
 
 
-def _receiver(name: str, settings: WebhookSettings, signature: Signature | None, stats: Stats) -> _Receiver:
+def _receiver(
+    route: Route, settings: WebhookSettings, signature: Signature | None, stats: Stats, before: _Receiver | None
+) -> _Receiver:
+    same = before is not None and before.settings.dedupe == settings.dedupe
     return _Receiver(
-        name=name,
+        name=route.name,
         settings=settings,
         signature=signature,
         asked=signature if isinstance(signature, Handshaking) else None,  # found out once: it costs as much as an HMAC
         mapper=Mapper(settings),
         id=id_text(settings.dedupe.id) if settings.dedupe is not None else None,
-        stats=stats.routes[name],
-        seen=Recent(IDS),
-        busy=set(),
+        stats=stats.routes[route.name],
+        seen=before.seen if before is not None and same else Recent(IDS),
+        busy=before.busy if before is not None and same else set(),
     )
 
 

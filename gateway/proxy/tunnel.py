@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, cast
 
 from gateway.core.access import StreamEnd
+from gateway.core.codes import RECONFIGURED
 from gateway.core.headers import response_headers
 from gateway.core.http import Answer, header
 from gateway.errors import ClientError, UpstreamError
@@ -34,35 +35,44 @@ Refuse = Callable[["Scope", "Send", ClientError], Awaitable[None]]
 
 
 class Tunnels:
-    """Passes WebSockets through. Made once; holds nothing of a single one."""
+    """Passes WebSockets through. `current` tells whether a route is as the configuration has it now."""
 
     def __init__(
         self,
-        upstreams: Mapping[str, TunnelingUpstream],
         stats: Stats,
         access: AccessLog,
         clock: Callable[[], float],
         refuse: Refuse,
+        current: Callable[[Route], bool] = lambda route: True,
     ) -> None:
-        self._upstreams = upstreams
         self._stats = stats
         self._access = access
         self._clock = clock
         self._refuse = refuse
+        self._current = current
+        self._open: dict[Tunnel, str] = {}
         self._count = 0
 
-    def open(self, scope: Scope, receive: Receive, send: Send, route: Route) -> Awaitable[None]:
+    def of(self, routes: Collection[str]) -> list[Tunnel]:
+        """Those that are open, of these routes."""
+        return [tunnel for tunnel, route in self._open.items() if route in routes]
+
+    def open(
+        self, scope: Scope, receive: Receive, send: Send, route: Route, upstream: TunnelingUpstream
+    ) -> Awaitable[None]:
         """Carry one WebSocket from its handshake to its end. Raises ClientError where there can't be one."""
         wire = (scope.get("extensions") or {}).get("tidegate.wire")
         if not hasattr(wire, "splice"):
             raise ClientError(501, "no_tunnel", "this server cannot pass a WebSocket on")
-        return self._carry(scope, receive, send, route)
+        return self._carry(scope, receive, send, route, upstream)
 
-    async def _carry(self, scope: Scope, receive: Receive, send: Send, route: Route) -> None:
+    async def _carry(
+        self, scope: Scope, receive: Receive, send: Send, route: Route, upstream: TunnelingUpstream
+    ) -> None:
         wire = cast("Splicing", scope["extensions"]["tidegate.wire"])
         began = self._clock()
         try:
-            found = await self._ask(scope, receive, route)
+            found = await _ask(scope, receive, upstream)
         except UpstreamError as error:
             await self._refuse(scope, send, ClientError(error.status, error.code, str(error)))
             return
@@ -87,28 +97,10 @@ class Tunnels:
         stream = f"t{self._count:x}"
         self._access.opened(stream, scope, route.name, TRANSPORT)
         del scope, receive, send, wire, found  # a tunnel may last for days, and needs none of them
+        self._open[tunnel] = route.name
+        if not self._current(route):
+            tunnel.end(RECONFIGURED)
         await self._last(stream, route.name, stats, tunnel)
-
-    async def _ask(self, scope: Scope, receive: Receive, route: Route) -> Far | Answer:
-        """Knock at the upstream, while the client waits. Raises UpstreamError, ClientError or ClientGone."""
-        inbound = Inbound({**scope, "method": "GET", "scheme": "https" if scope["scheme"] == "wss" else "http"})
-        upstream = self._upstreams[route.upstream]
-        headers = [*inbound.headers(upstream.host), *_UPGRADE]
-        if header(headers, _KEY) is None:  # over HTTP/2 there is none: RFC 8441 section 5
-            headers += [(b"Sec-WebSocket-Key", b64encode(os.urandom(16)))]
-        found: list[Far | Answer] = []
-
-        async def ask() -> None:
-            found.append(await upstream.upgrade(inbound.target, headers))
-
-        try:
-            await beside(_watch(receive), ask())
-        except BaseException:
-            for one in found:
-                if not isinstance(one, Answer):
-                    one.close()
-            raise
-        return found[0]
 
     async def _relay(self, scope: Scope, send: Send, route: Route, answer: Answer, began: float) -> None:
         """Refuse as the upstream did."""
@@ -127,6 +119,7 @@ class Tunnels:
         try:
             await tunnel.wait()
         finally:
+            del self._open[tunnel]
             seconds, ending = self._clock() - began, tunnel.ending
             stats.open -= 1
             stats.closed[ending.label] += 1
@@ -135,6 +128,27 @@ class Tunnels:
                 code=ending.code, label=ending.label, seconds=seconds, messages=0, bytes=tunnel.sent, received=0
             )
             self._access.closed(stream, route, TRANSPORT, end)
+
+
+async def _ask(scope: Scope, receive: Receive, upstream: TunnelingUpstream) -> Far | Answer:
+    """Knock at the upstream, while the client waits. Raises UpstreamError, ClientError or ClientGone."""
+    inbound = Inbound({**scope, "method": "GET", "scheme": "https" if scope["scheme"] == "wss" else "http"})
+    headers = [*inbound.headers(upstream.host), *_UPGRADE]
+    if header(headers, _KEY) is None:  # over HTTP/2 there is none: RFC 8441 section 5
+        headers += [(b"Sec-WebSocket-Key", b64encode(os.urandom(16)))]
+    found: list[Far | Answer] = []
+
+    async def ask() -> None:
+        found.append(await upstream.upgrade(inbound.target, headers))
+
+    try:
+        await beside(_watch(receive), ask())
+    except BaseException:
+        for one in found:
+            if not isinstance(one, Answer):
+                one.close()
+        raise
+    return found[0]
 
 
 async def _watch(receive: Receive) -> None:

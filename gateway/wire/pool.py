@@ -103,6 +103,11 @@ class Pool:
             if connection.open:
                 return connection
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything uses it, or waits to."""
+        return bool(len(self._all) > len(self._idle) or self._places or self._waiting)
+
     async def close(self) -> None:
         """Close everything; requests under way and waiting ones fail."""
         self._closed = True

@@ -171,6 +171,11 @@ class HttpUpstream:
         self._stats.seconds.observe(monotonic() - began)
         return answer
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way, or waits to be."""
+        return self._pool.busy
+
     async def close(self) -> None:
         """Close all connections."""
         await self._pool.close()

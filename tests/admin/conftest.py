@@ -34,7 +34,9 @@ def settings() -> Gateway:
 
 @pytest.fixture
 def stats() -> Stats:
-    return Stats()
+    stats = Stats()
+    stats.config.took("0123abcd", 5.0)
+    return stats
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def series(settings: Gateway) -> dict[str, set[str]]:
     stats.refused["origin"] += 1
     stats.tls["0.0.0.0:443"].not_after["cert.pem"] = 1.0
     seed(stats, settings, ("websocket", "sse"))
-    text = generate_latest(registry(stats, "0123abcd", lambda: 0)).decode()
+    text = generate_latest(registry(stats, lambda: 0)).decode()
     labels: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

@@ -28,7 +28,8 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 def scraped(stats: Stats, lost: int = 0) -> Samples:
-    text = generate_latest(registry(stats, "0123abcd", lambda: lost)).decode()
+    stats.config.hash = "0123abcd"
+    text = generate_latest(registry(stats, lambda: lost)).decode()
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in parse_classic(text)
@@ -182,13 +183,13 @@ async def test_both_formats_can_be_read_and_say_the_same(client: httpx.AsyncClie
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is not installed")
 @pytest.mark.parametrize("stats_of", [Stats, busy])
 def test_promtool_finds_nothing_to_say(stats_of: type[Stats]) -> None:
-    text = generate_latest(registry(stats_of(), "0123abcd", lambda: 0))
+    text = generate_latest(registry(stats_of(), lambda: 0))
     lint = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, timeout=60, check=False)
     assert (lint.returncode, lint.stdout, lint.stderr) == (0, b"", b"")
 
 
 def test_the_documentation_lists_exactly_these_metrics() -> None:
-    text = generate_latest(registry(busy(), "0123abcd", lambda: 0)).decode()
+    text = generate_latest(registry(busy(), lambda: 0)).decode()
     exposed = set(re.findall(r"^# TYPE (tidegate_\w+)", text, re.MULTILINE))
     documented = set(re.findall(r"^\| `(tidegate_\w+)", OPERATIONS.read_text(), re.MULTILINE))
     assert documented == exposed
@@ -199,7 +200,7 @@ def test_a_scrape_in_a_thread_is_not_disturbed_by_new_series() -> None:
     requests, refused = stats.routes["/api/shirts"].requests, stats.refused
     for number in range(5000):
         refused[f"r{number}"] = requests["GET", number] = 1
-    collectors = registry(stats, "0123abcd", lambda: 0)
+    collectors = registry(stats, lambda: 0)
     with ThreadPoolExecutor(1) as executor:
         scrapes = [executor.submit(generate_latest, collectors) for _ in range(5)]
         added = 0

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.config.named import located, mistakes
+from gateway.config.named import located, mistakes, upstreams
 from gateway.config.tree import Mark, Path, Tree
 from gateway.plugin.options import File, Options, UpstreamName
 
@@ -55,3 +55,9 @@ def test_mistakes_are_told_with_their_place() -> None:
 
 def test_nothing_is_wrong() -> None:
     assert list(mistakes(Outer(one=Inner(upstream="shop")), {"shop"})) == []
+
+
+def test_upstreams_that_are_named() -> None:
+    assert upstreams(None) == ()
+    outer = Outer(one=Inner(upstream="shop"), some=[Inner(upstream="id"), Inner()], named={"x": Inner(upstream="shop")})
+    assert upstreams(outer) == ("shop", "id")

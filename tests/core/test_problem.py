@@ -37,3 +37,8 @@ def test_text_beyond_ascii_is_escaped_and_counted_in_bytes() -> None:
     assert body.isascii()
     assert json.loads(body)["detail"] == 'quote " and \u2028 and é'
     assert dict(headers)[b"content-length"] == b"%d" % len(body)
+
+
+def test_further_members() -> None:
+    _, body = problem(422, "x", "y", more={"errors": [1]})
+    assert json.loads(body)["errors"] == [1]

@@ -53,3 +53,25 @@ def test_routes_upstreams_and_streams_begin_at_zero_when_first_named() -> None:
     assert stats.routes["/a"].streams["sse"].opened == 0
     assert stats.routes["/b"].requests["GET", 200] == 0
     assert stats.upstreams["shop"].failures["upstream_timeout"] == 0
+
+
+def test_a_route_is_forgotten_once_nothing_of_it_goes_on() -> None:
+    stats = Stats()
+    route = stats.routes["a"]
+    route.in_flight, route.channels, route.streams["sse"].open = 1, 1, 1
+    for part in ("in_flight", "channels"):
+        assert not stats.forget("a")
+        setattr(route, part, 0)
+    assert not stats.forget("a")
+    route.streams["sse"].open = 0
+    assert stats.forget("a")
+    assert stats.forget("b")
+    assert not stats.routes
+
+
+def test_a_configuration_is_counted_as_it_is_taken() -> None:
+    config = Stats().config
+    assert dict(config.reloads) == {"ok": 0, "failed": 0}
+    config.successful = False
+    config.took("abc", 5.0)
+    assert (config.hash, config.since, config.successful) == ("abc", 5.0, True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,11 +90,15 @@ def write_config(folder: Path, config: str, listen: str = '"127.0.0.1:0"') -> Pa
 
 
 def serve(
-    folder: Path, config: str, listen: str = '"127.0.0.1:0"', environ: Mapping[str, str] | None = None
+    folder: Path,
+    config: str,
+    listen: str = '"127.0.0.1:0"',
+    environ: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
 ) -> Gateway:
     """Start a gateway; whoever calls ends it."""
     path = write_config(folder, config, listen)
-    process = Process([sys.executable, "-P", "-m", "gateway", "serve", str(path)], environ, cwd=str(folder))
+    process = Process([sys.executable, "-P", "-m", "gateway", "serve", str(path), *options], environ, cwd=str(folder))
     try:
         url = process.line(r"^listening (\S+)")[1]
         admin = process.line(r"^admin +(\S+)")[1]

@@ -83,6 +83,7 @@ class Talk:
         self.admit: Callable[[Request], Awaitable[Identity]] | None = None
         self.known: Callable[[Request], Awaitable[tuple[str, Identity]]] = self._nobody
         self.clients: list[Client] = []
+        self.current = True  # whether routes are as the configuration has them
         context = Context(clock=scene.clock)
         codecs: dict[str, Codec] = {}
         for name, found in find("codecs").items():
@@ -95,6 +96,7 @@ class Talk:
             rest=self._rest,
             known=self._known,
             codecs=codecs,
+            current=lambda route: self.current,
         )
         self.sessions = Sessions(scene.live.parts, inside)
 

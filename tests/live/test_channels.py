@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+from gateway.core.codes import RECONFIGURED
 from gateway.core.http import Request
 from gateway.core.settings import Limits, Polls, UpstreamSettings
 from gateway.core.stats import Stats
@@ -68,3 +69,29 @@ async def test_many_channels_are_looked_after_piece_by_piece(scene: Scene) -> No
         left.append(len(channels))
     assert left[0] > left[1] > left[2] == 0
     await supervisor.close()
+
+
+async def test_the_channels_of_a_route_are_retired(scene: Scene) -> None:
+    client = await scene.open()
+    await scene.state([1])
+    assert scene.live.channels.retire({"others"}, ["others"]) == []
+    (channel,) = scene.live.channels.retire({"shirts"}, ["shop"])
+    assert (channel.route, channel.users, len(scene.live.channels)) == ("shirts", 1, 0)
+    await turn()
+    assert not scene.source.running
+    another = await scene.open()
+    assert (len(scene.source.running), len(scene.live.channels)) == (1, 1)
+    (end,) = channel.ends
+    end(RECONFIGURED)
+    await turn()
+    assert client.writer.closed == (1012, "this is configured anew, reconnect with jitter")
+    assert scene.stats.routes["shirts"].channels == 1
+    await another.leave()
+
+
+async def test_an_upstream_that_has_changed_is_looked_at_anew(scene: Scene) -> None:
+    looks = scene.live.channels._looks
+    lane = looks.lane("shop", Polls(concurrency=1))
+    assert looks.lane("shop", Polls(concurrency=9)) is lane
+    scene.live.channels.retire((), ["shop", "another"])
+    assert looks.lane("shop", Polls(concurrency=9)).slots == 9

@@ -45,3 +45,23 @@ def test_what_was_heard_before_anybody_followed_counts() -> None:
     assert hints.check() == []
     clock.advance(31)
     assert hints.check() == ["orders"]
+
+
+def test_what_is_forgotten_is_expected_no_more_and_not_late_when_it_is_again() -> None:
+    clock, stats = ManualClock(), Stats()
+    hints = Hints(clock, stats)
+    fallback = hints.expect("orders", EXPECTED)
+    clock.advance(61)
+    assert hints.check() == ["orders"]
+    hints.forget("orders")
+    hints.forget("shirts")
+    assert (fallback(), stats.routes["orders"].hints_overdue) == (inf, 0)
+    clock.advance(61)
+    assert hints.check() == []
+    hints.expect("orders", EXPECTED)
+    hints.forget("orders")
+    hints.expect("orders", EXPECTED)
+    clock.advance(60)
+    assert hints.check() == []
+    clock.advance(1)
+    assert hints.check() == ["orders"]

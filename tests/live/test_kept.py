@@ -138,3 +138,18 @@ async def test_paths_are_asked_for_as_clients_write_them() -> None:
     await turn()
     assert [target.target for target in scene.source.running] == [b"/caf%C3%A9/a%20b;c=1"]
     await scene.close()
+
+
+async def test_what_is_kept_goes_with_its_route_and_comes_with_another() -> None:
+    scene = Scene()
+    scene.source = Eager()
+    before = replace(scene.route, source=scene.source)
+    await scene.live.start([before])
+    await turn()
+    (old,) = scene.live.renew({"shirts"}, (), [before])
+    await turn()
+    assert (old.users, len(scene.source.running), len(scene.live.channels)) == (0, 1, 1)
+    scene.live.renew({"shirts"}, (), ())
+    await turn()
+    assert (len(scene.source.running), len(scene.live.channels)) == (0, 0)
+    await scene.close()

@@ -213,3 +213,30 @@ async def test_all_who_follow_are_sent_away() -> None:
 def test_whose_account_it_is() -> None:
     assert owner_of({"client": ("192.0.2.1", 1)}) == Owner("192.0.2.1", crowd=True)
     assert owner_of({"client": ("192.0.2.1", 1), IDENTITY: Identity(subject="ada")}) == ADA
+
+
+async def test_other_settings_end_the_channels_that_were_made_with_these() -> None:
+    kept, other = MessageSettings(pattern="chat.*"), MessageSettings(pattern="news.*")
+    place = Place(kept, other, channels=3)
+    chat, news = place.messages.get("chat.a", ADA), place.messages.get("news.a", ADA)
+    await place.messages.publish("news.b", 1)
+    assert place.messages.renew((other, kept)) == [], "their order makes no difference where it makes none"
+    changed = MessageSettings(pattern="news.*", slow="skip")
+    retired = place.messages.renew((kept, changed))
+    assert [channel.name for channel in retired] == ["news.a", "news.b"]
+    assert place.messages.get("chat.a", ADA) is chat
+    again = place.messages.get("news.a", ADA)
+    assert (again is not news, again.settings.slow) == (True, "skip")
+    for channel in (news, chat, chat, again):
+        place.messages.release(channel)
+    assert (place.stats.routes["news.*"].channels, place.stats.routes["chat.*"].channels) == (1, 1)
+    assert repr(place.messages) == "<Messages channels=2 bytes=0>"
+    assert not place.messages._held
+
+
+async def test_a_pattern_that_comes_first_takes_the_channels_that_fit_it() -> None:
+    place = Place(MessageSettings(pattern="chat.*"))
+    await place.messages.publish("chat.a", 1)
+    await place.messages.publish("chat.b", 1)
+    retired = place.messages.renew((MessageSettings(pattern="chat.a"), MessageSettings(pattern="chat.*")))
+    assert [channel.name for channel in retired] == ["chat.a"]

@@ -2,17 +2,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgpack
 import pytest
 
+from gateway.core.codes import RECONFIGURED
 from gateway.core.identity import Identity
 from gateway.core.route import parse_template
 from gateway.core.settings import Route, SessionSettings
 from gateway.live.sessions import BURST
+from gateway.plugin import Request
 from gateway.testing.source import turn
 from gateway.testing.writer import ManualWriter
-from tests.live.talk import Talk
+from tests.live.talk import LIVE, Talk
 
 
 async def test_hello_says_who_and_until_when(talk: Talk) -> None:
@@ -150,3 +153,42 @@ async def test_nonsense_ends_it(talk: Talk, data: str | bytes) -> None:
     assert client.writer.closed is not None
     assert client.writer.closed[0] == 4400
     assert len(client.heard()) == 1, "nothing is said after the end"
+
+
+async def test_sessions_of_a_route_that_has_changed_begin_nothing_more(talk: Talk) -> None:
+    client = await talk.open()
+    client.heard()
+    assert talk.sessions.renew({"others"}) == []
+    assert await client.say(op="ping") == [{"op": "pong"}]
+    (conversation,) = talk.sessions.renew({"live"})
+    assert await client.say(op="ping") == []
+    conversation.disconnect(RECONFIGURED)
+    assert client.writer.closed == (1012, "this is configured anew, reconnect with jitter")
+
+
+async def test_rules_are_those_of_the_route_as_it_is(talk: Talk) -> None:
+    await talk.open()
+    before = talk.sessions._rules_of(LIVE, None)
+    assert talk.sessions._rules_of(LIVE, None) is before
+    other = replace(LIVE, session=SessionSettings(requests=False))
+    assert not talk.sessions._rules_of(other, None).requests
+    assert talk.sessions._rules_of(LIVE, None).requests
+
+
+async def test_a_session_that_begins_on_a_route_that_is_gone_ends_at_once(talk: Talk) -> None:
+    talk.current = False
+    client = await talk.open()
+    assert client.writer.closed == (1012, "this is configured anew, reconnect with jitter")
+
+
+async def test_who_was_let_in_to_what_is_gone_by_then_is_told(talk: Talk) -> None:
+    async def admit(request: Request) -> Identity:
+        talk.current = False
+        return Identity(subject="ada")
+
+    client = await talk.open()
+    client.heard()
+    talk.admit = admit
+    (error,) = await client.say(op="subscribe", id=1, channel="/shirts")
+    assert (error["id"], error["error"]["code"], error["error"]["status"]) == (1, "reload", 503)
+    assert not talk.scene.source.running

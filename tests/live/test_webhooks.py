@@ -411,3 +411,22 @@ async def test_no_signature_and_no_body_is_logged(signed: Hooks, caplog: pytest.
     await signed.send({"id": "the-body"}, (b"x-word", b"new"), (b"x-more", b"the-signature"))
     assert caplog.records
     assert [word for record in caplog.records for word in secrets_in(record)] == []
+
+
+async def test_other_settings_are_taken_and_what_was_taken_is_remembered() -> None:
+    hooks = Hooks(replace(HOOK, dedupe=Dedupe(id="${body.id}")))
+    assert (await hooks.send({"id": 1})).body == b'{"result": "accepted"}'
+    same = hooks.webhooks._receivers["hook"]
+    hooks.webhooks.renew([hooks.route], {}, {"hook"})
+    assert hooks.webhooks._receivers["hook"] is same
+    settings = replace(HOOK, publish=(), dedupe=Dedupe(id="${body.id}"))
+    hooks.route = replace(hooks.route, webhook=settings)
+    hooks.webhooks.renew([hooks.route], {})
+    assert (await hooks.send({"id": 1})).body == b'{"result": "duplicate"}'
+    assert (await hooks.send({"id": 2})).status == 200
+    assert hooks.post.published == [("orders.1", None)] or len(hooks.post.published) == 1
+    hooks.route = replace(hooks.route, webhook=replace(settings, dedupe=Dedupe(id="x${body.id}")))
+    hooks.webhooks.renew([hooks.route], {})
+    assert (await hooks.send({"id": 1})).body == b'{"result": "accepted"}'
+    hooks.webhooks.renew([], {})
+    assert hooks.webhooks._receivers == {}

@@ -17,6 +17,7 @@ from gateway.core.settings import Route
 from gateway.core.stats import Stats, StreamStats
 from gateway.errors import ClientError, UpstreamTimeout
 from gateway.proxy.tunnel import Tunnels
+from gateway.testing.source import turn
 
 ROUTE = Route(name="chat", path=parse_template("/**"), upstream="shop")
 KEY = (b"Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ==")
@@ -49,12 +50,18 @@ class Upstream:
         return self.found
 
 
-@dataclass
+@dataclass(eq=False)
 class Joined:
     sent: int = 7
     ending: Disconnect = UPSTREAM_GONE
+    over: asyncio.Event | None = None
 
-    async def wait(self) -> None: ...
+    def end(self, why: Disconnect) -> None:
+        self.ending = why
+
+    async def wait(self) -> None:
+        if self.over is not None:
+            await self.over.wait()
 
 
 @dataclass
@@ -64,12 +71,13 @@ class Wire:
     broken: bool = False
     answered: Headers | None = None
     whole: bool = True
+    joined: Joined = field(default_factory=lambda: Joined())
 
     def splice(self, headers: Headers, far: Far, stats: StreamStats, /) -> Joined | None:
         if self.broken:
             raise ValueError("a response header holds a line break")
         self.answered = headers
-        return None if self.gone else Joined()
+        return None if self.gone else self.joined
 
 
 class Scene:
@@ -106,8 +114,8 @@ class Scene:
         self.refused.append(error)
 
     async def play(self, route: Route = ROUTE) -> None:
-        tunnels = Tunnels({"shop": self.upstream}, self.stats, NoAccessLog(), lambda: 0.0, self.refuse)
-        await tunnels.open(self.scope, self.receive, self.send, route)
+        tunnels = Tunnels(self.stats, NoAccessLog(), lambda: 0.0, self.refuse)
+        await tunnels.open(self.scope, self.receive, self.send, route, self.upstream)
 
     @property
     def counted(self) -> StreamStats:
@@ -194,3 +202,28 @@ async def test_what_was_opened_for_nobody_is_closed(how: str) -> None:
         await scene.play()
     assert opened.closed
     assert scene.counted.opened == 0
+
+
+async def test_those_of_some_routes_are_found_while_they_are_open() -> None:
+    scene, over = Scene(Upgraded()), asyncio.Event()
+    scene.wire.joined = Joined(over=over)
+    tunnels = Tunnels(scene.stats, NoAccessLog(), lambda: 0.0, scene.refuse)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_play(tunnels, scene))
+        await turn()
+        assert tunnels.of({"another"}) == []
+        assert tunnels.of({"chat"}) == [scene.wire.joined]
+        over.set()
+    assert tunnels.of({"chat"}) == []
+
+
+async def test_one_that_opens_on_a_route_that_is_gone_ends() -> None:
+    scene = Scene(Upgraded())
+    scene.wire.joined = Joined()
+    tunnels = Tunnels(scene.stats, NoAccessLog(), lambda: 0.0, scene.refuse, lambda route: False)
+    await _play(tunnels, scene)
+    assert dict(scene.counted.closed) == {"reload": 1}
+
+
+async def _play(tunnels: Tunnels, scene: Scene) -> None:
+    await tunnels.open(scene.scope, scene.receive, scene.send, ROUTE, scene.upstream)

@@ -436,3 +436,17 @@ async def test_what_was_read_ahead_is_forgotten_with_its_client(monkeypatch: pyt
         await until(lambda: pool._ahead == [])
         assert pool._ahead_bytes == 0
         await pool.close()
+
+
+async def test_it_is_busy_while_anything_uses_it_or_waits() -> None:
+    async with pooled(most=1) as (pool, _):
+        assert not pool.busy
+        connection = await pool.acquire()
+        assert pool.busy
+        async with asyncio.TaskGroup() as group:
+            second = group.create_task(pool.acquire())
+            await waiting(pool, 1)
+            await use(connection)
+            assert pool.busy
+            await use(await second)
+        await until(lambda: not pool.busy)
