@@ -23,6 +23,7 @@ from tests.integration.clients import TRANSPORTS, Stream, heard
 from tests.integration.conftest import Serve
 from tests.integration.gateways import Gateway
 from tests.integration.processes import LIMIT, come
+from tests.integration.test_reload import change
 
 SECRET = "0123456789abcdef0123456789abcdef"
 CONFIG = """\
@@ -273,6 +274,23 @@ async def test_it_ends_with_the_credentials(gateway: Serve) -> None:
             assert socket_.close_code == 4409
         said = await heard(stream, "close")
         assert said.data == {"code": 4409, "reason": "the credentials have expired", "reconnect": False}
+
+
+async def test_a_route_that_is_closed_while_it_runs_sends_its_streams_away_and_nobody_else(gateway: Serve) -> None:
+    running = start(gateway)
+    url, config = f"{running.url}/events/orders/ada", CONFIG.format(secret=SECRET, slow="disconnect")
+    async with TRANSPORTS["sse"](url, None, {}) as stream, connect(f"{running.ws}/live", proxy=None) as session:
+        await heard(stream, "position")
+        await session.send(json.dumps({"op": "subscribe", "id": 1, "channel": "orders.ada"}))
+        answers = [json.loads(await session.recv())["op"] for _ in range(2)]
+        assert answers == ["hello", "ok"]
+        path = "  - path: /events/orders/{customer}\n"
+        assert (await change(running, config.replace(path, f"{path}    auth: people\n")))["routes"]["changed"]
+        await tell(running, "ada", 1)
+        assert (await heard(stream, "close")).data["code"] == 1012, "and no message before"
+        assert json.loads(await session.recv())["event"]["data"] == 1
+    async with asking(running) as client:
+        assert (await client.get(url, headers={"Accept": "text/event-stream"})).status_code == 401
 
 
 def sloth(running: Gateway) -> socket.socket:
