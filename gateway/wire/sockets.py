@@ -17,6 +17,10 @@ except ImportError:  # Windows
 # A default of 100 drops connections in a reconnect storm, and each of them waits seconds before it tries again.
 BACKLOG = 4096
 
+# Of what waits for a client, so much is the kernel's and the rest is ours, who counts it, paces it and gives it up. The
+# kernel takes up to 4 MB (tcp_wmem) of a client that reads nothing, and all connections suffer when it has no more.
+UNSENT = 128 * 1024
+
 _DATAGRAMS = 2 * 1024 * 1024
 
 _UNIX = "unix:"
@@ -60,6 +64,8 @@ def _bound(family: int, address: object) -> socket.socket:
     try:
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # and so all that are accepted have it
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         sock.bind(address)  # type: ignore[arg-type]
         sock.listen(BACKLOG)
         sock.setblocking(False)

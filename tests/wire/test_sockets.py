@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import resource
@@ -10,7 +11,7 @@ import pytest
 
 from gateway.core.settings import Listen
 from gateway.wire import sockets
-from gateway.wire.sockets import allow_files, alternative, close_socket, open_datagrams, open_socket, url
+from gateway.wire.sockets import UNSENT, allow_files, alternative, close_socket, open_datagrams, open_socket, url
 
 
 @pytest.mark.parametrize(
@@ -100,3 +101,18 @@ def test_datagrams_have_the_port_of_the_stream() -> None:
     with open_socket(listen) as sock, open_datagrams(sock, listen) as datagrams:
         assert datagrams.getsockname() == sock.getsockname()
         assert alternative(datagrams) == b'h3=":%d"; ma=86400' % sock.getsockname()[1]
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="the system has no such option")
+def test_the_kernel_takes_little_of_a_client_that_reads_nothing() -> None:
+    with open_socket(Listen(address="127.0.0.1:0")) as sock, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(sock.getsockname())
+        sock.setblocking(True)
+        server, _ = sock.accept()
+        server.setblocking(False)
+        taken = 0
+        with server, contextlib.suppress(BlockingIOError):
+            while taken < 3 * UNSENT:
+                taken += server.send(bytes(16 * 1024))
+        assert taken < 3 * UNSENT
