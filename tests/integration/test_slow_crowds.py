@@ -131,7 +131,7 @@ async def answers(url: str, source: str) -> set[tuple[int, str]]:
 
 @pytest.mark.usefixtures("many_files")
 async def test_others_are_served_beside_a_crowd_of_many_addresses(gateway: Serve) -> None:
-    """Slow heads, slow bodies, and some 500 that read nothing, 200 of them at one address."""
+    """Slow heads, slow bodies, and 400 that read nothing, 200 of them at one address."""
     loop = asyncio.get_running_loop()
     loop.set_debug(False)
     async with listening(Files().serve, socket.create_server(("127.0.0.1", 0), backlog=CROWD)) as port:
@@ -141,7 +141,7 @@ async def test_others_are_served_beside_a_crowd_of_many_addresses(gateway: Serve
         crowd: list[asyncio.BaseTransport | None] = [(await sloth(running.port)).transport for _ in range(200)]
         for number in range(CROWD):
             source = f"127.0.1.{2 + number % 200}"
-            if number % 7 == 0:
+            if number % 10 == 0:  # of 20 addresses
                 crowd.append((await sloth(running.port, source)).transport)
             else:
                 transport, _ = await loop.create_connection(
@@ -150,7 +150,7 @@ async def test_others_are_served_beside_a_crowd_of_many_addresses(gateway: Serve
                 transport.write(list(BEGINNINGS.values())[number % len(BEGINNINGS)])
                 crowd.append(transport)
         assert await answers(running.url, "127.0.0.2") == {(200, "small")}
-        assert running.resident() < memory + 100 * 1024 * 1024
+        assert running.resident() < memory + 250 * 1024 * 1024  # 400 of 320 KB each, and what is read ahead
         for one in crowd:
             assert isinstance(one, asyncio.Transport)
             one.abort()
