@@ -227,7 +227,9 @@ async def test_other_settings_end_the_channels_that_were_made_with_these() -> No
     assert place.messages.get("chat.a", ADA) is chat
     again = place.messages.get("news.a", ADA)
     assert (again is not news, again.settings.slow) == (True, "skip")
-    for channel in (news, chat, chat, again):
+    place.messages.release(news)
+    assert place.messages._held[ADA] == 2, "who left is not who holds the new one"
+    for channel in (chat, chat, again):
         place.messages.release(channel)
     assert (place.stats.routes["news.*"].channels, place.stats.routes["chat.*"].channels) == (1, 1)
     assert repr(place.messages) == "<Messages channels=2 bytes=0>"
