@@ -129,7 +129,7 @@ def test_a_wrong_configuration_is_not_served(tmp_path: Path) -> None:
 def test_start_up_tells_listeners_and_routes(gateway: Serve, backend: Backend) -> None:
     running = start(gateway, backend)
     running.process.line(r"^route +/\*\*")
-    assert [line.split()[0] for line in running.process.said] == ["listening", "admin", *["route"] * 4]
+    assert [line.split()[0] for line in running.process.said] == ["listening", "admin", *["route"] * 5]
 
 
 def test_healthcheck(gateway: Serve, backend: Backend) -> None:
