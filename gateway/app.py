@@ -9,10 +9,9 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import AsyncExitStack
 from typing import cast
-from urllib.parse import quote
 
 from gateway.admin.accesslog import open_access_log
 from gateway.admin.app import admin_app
@@ -25,27 +24,27 @@ from gateway.client.tickets import TicketOffice
 from gateway.config import load_from_environment
 from gateway.core.asgi import App, Headers, Message, Receive, Scope, Send
 from gateway.core.codes import RECONFIGURED
-from gateway.core.cors import SHARING, asks_for, preflight, sharing
-from gateway.core.credentials import from_subprotocols
-from gateway.core.http import HANDSHAKE, IDENTITY, Handshake, Request, header
+from gateway.core.cors import SHARING, asks_for, sharing
+from gateway.core.http import HANDSHAKE, IDENTITY, Handshake, Request
 from gateway.core.identity import Identity
 from gateway.core.plan import Plan
 from gateway.core.problem import problem
-from gateway.core.route import Match, Miss, RouteTable
+from gateway.core.route import Miss
 from gateway.core.settings import Gateway, Route
 from gateway.core.stats import Stats
 from gateway.core.trust import Trusted, believe
 from gateway.errors import ClientError
 from gateway.live.app import Live, Parts
 from gateway.live.following import Found
-from gateway.live.message_urls import MessageUrls, methods_of
+from gateway.live.message_urls import MessageUrls
 from gateway.live.negotiate import check_origin, request_of, split_query, with_own_credentials
 from gateway.live.refusal import ended
 from gateway.live.sessions import Inside, Sessions
 from gateway.live.webhooks import Reach, Webhooks
-from gateway.plugin import Broker, Codec, Context, Discoverable, Transport
+from gateway.plugin import Broker, Codec, Context, Transport
 from gateway.proxy.tunnel import Tunnels
 from gateway.reloading import Lasting, Reloading, Reread
+from gateway.routing import granted, links, matched, may_show_it_later, token_as_header
 from gateway.wire.upstream import HttpUpstream, outside
 from gateway.wire.writer import writer_for
 
@@ -164,8 +163,8 @@ class Application:
             believe(scope, self._trusted)
         built = self._built
         try:
-            if (wanted := asks_for(scope)) is not None and (granted := _granted(built, scope, wanted)) is not None:
-                return self._grant(scope, send, granted)
+            if (wanted := asks_for(scope)) is not None and (told := granted(built.table, scope, wanted)) is not None:
+                return self._grant(scope, send, told)
             route, params = matched(built.table, scope, scope.get("method", "GET"))
             shared = route.live or route.channel
             if shared is not None and shared.origins:
@@ -173,7 +172,7 @@ class Application:
             if shared is not None or route.session is not None:
                 self._tickets.admit(scope)
             if scope["type"] == "websocket" and scope.get("subprotocols"):
-                _token_as_header(scope)
+                token_as_header(scope)
             if route.auth:
                 return self._authenticated(built, scope, receive, send, route, params)
             return self._answer(built, scope, receive, send, route, params)
@@ -191,7 +190,7 @@ class Application:
             try:
                 by, identity = await built.gates[route.name].known(request)
             except ClientError as error:
-                if not _may_show_it_later(scope, route, error):
+                if not may_show_it_later(scope, route, error):
                     raise
             if built is self._built or self._current(route):
                 if identity is not None:
@@ -347,52 +346,10 @@ class Application:
                     await asyncio.sleep(0.02)
 
 
-def matched(table: RouteTable[Route], scope: Scope, method: str) -> Match[Route]:
-    """The route that answers, and its path's parameters; raises ClientError."""
-    path = scope.get("raw_path")
-    if path is None:  # optional in ASGI; the rest of the gateway relies on it
-        path = scope["raw_path"] = quote(scope["path"]).encode()
-    host = header(scope["headers"], b"host") if table.by_host else None
-    match = table.match(method, path, host)
-    if isinstance(match, Miss):
-        raise match.error()
-    return match
-
-
-def _granted(built: Built, scope: Scope, method: str) -> Headers | None:
-    """What a page is told that asks whether it may read a live route; None: the backend may say."""
-    try:
-        route, _ = matched(built.table, scope, method)
-    except ClientError:
-        return None
-    if route.channel is not None:
-        return preflight(scope["headers"], route.channel.origins, methods_of(route.channel))
-    return preflight(scope["headers"], route.live.origins) if route.live is not None and method == "GET" else None
-
-
 def _rest_forward(built: Built, scope: Scope, receive: Receive, send: Send, route: Route) -> Awaitable[None]:
     if route.live is not None:
         scope["query_string"], _ = split_query(scope["query_string"])
     return built.proxy.forward(scope, receive, send, route)
-
-
-def links(transports: Iterable[Transport]) -> Headers:
-    """How a REST answer says that its URL can be a stream (RFC 8288); `<>` is it, whatever proxies make of it."""
-    types = sorted(one.media_type for one in transports if isinstance(one, Discoverable))
-    return [(b"link", f'<>; rel="alternate"; type="{media_type}"'.encode()) for media_type in types]
-
-
-def _may_show_it_later(scope: Scope, route: Route, error: ClientError) -> bool:
-    """Whether who was refused had no credentials at all, and opens a session that takes them in its first message."""
-    waits = route.session is not None and route.session.auth_timeout is not None
-    return waits and scope["type"] == "websocket" and error.code == "unauthenticated"
-
-
-def _token_as_header(scope: Scope) -> None:
-    """A token that a browser had to put among the subprotocols goes where everybody looks; raises ClientError."""
-    token, scope["subprotocols"] = from_subprotocols(scope["subprotocols"])
-    if token is not None and header(scope["headers"], token[0]) is None:
-        scope["headers"] = [*scope["headers"], token]
 
 
 def application() -> Application:

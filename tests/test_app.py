@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import Application, application, links
+from gateway.app import Application, application
 from gateway.config import load
 from gateway.core.asgi import Message, Scope
 from gateway.errors import ClientError
@@ -223,7 +223,6 @@ async def test_a_page_may_read_why_it_was_refused(app: Application) -> None:
 
 
 async def test_rest_answers_say_what_else_there_is(app: Application) -> None:
-    assert links([]) == []
     names = [value.partition(b"type=")[2] for _, value in app._links]
     assert names == [b'"application/x-ndjson"', b'"text/event-stream"']
 

@@ -28,7 +28,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": {"core"},
     "build": {"core", "plugin", "wire", "live", "proxy", "auth", "client"},
     "reloading": {"core", "wire", "live", "proxy", "admin", "build"},
-    "app": {"core", "plugin", "wire", "config", "live", "proxy", "auth", "admin", "client", "build", "reloading"},
+    "routing": {"core", "plugin", "live"},
+    "app": {"core", "plugin", "wire", "config", "live", "proxy", "auth", "admin", "client"}
+    | {"build", "reloading", "routing"},
     "serving": {"core", "wire", "live", "admin", "client", "app", "reloading"},
     "commands": {"core", "plugin", "wire", "config", "live", "build"},
     "cli": {"core", "plugin", "config", "serving", "admin", "demo", "commands"},
