@@ -25,8 +25,9 @@ import gateway.serving
 from gateway import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from gateway.config import Rereading
     from gateway.core.settings import Gateway
 
 ROOT = Path(__file__).parent.parent
@@ -164,12 +165,14 @@ def test_two_plugins_of_one_name(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_serve_runs_the_application(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def serve(settings: Gateway, say: object) -> None:
-        assert callable(say)
-        say(f"{len(settings.routes)} routes")
+    async def serve(
+        settings: Gateway, say: Callable[[str], None], reread: Rereading, changed: Callable[[], bool] | None
+    ) -> None:
+        say(f"{len(settings.routes)} routes of {reread.path}{', watched' if changed is not None else ''}")
 
     monkeypatch.setattr(gateway.serving, "run", serve)
-    assert run("serve good.yaml") == (0, "2 routes\n", "")
+    assert run("serve good.yaml") == (0, "2 routes of good.yaml\n", "")
+    assert run("serve good.yaml --watch") == (0, "2 routes of good.yaml, watched\n", "")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +184,7 @@ def test_serve_runs_the_application(run: Run, monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_serve_fails(run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, words: str) -> None:
-    async def serve(settings: Gateway, say: object) -> None:
+    async def serve(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(gateway.serving, "run", serve)

@@ -134,9 +134,9 @@ class Incoming:
             return
         headed = self.headed
         try:
-            if not headed and len(data) > MAX_HEAD:
-                self._feed(data[:MAX_HEAD])  # so that a head above the limit can't hide in one big read
-                data = data[MAX_HEAD:]
+            if not headed and len(data) > (room := MAX_HEAD - self._quiet):
+                self._feed(data[:room])  # so that a head above the limit can't hide in one big read
+                data = data[room:]
             self._feed(data)
         except UpstreamProtocolError:
             # Nobody was told of a head that came with this: it is not the head of an answer, nor is that whole.

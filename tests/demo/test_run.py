@@ -28,6 +28,11 @@ def ask(method: str, url: str, body: object = None) -> tuple[int, bytes]:
         return answer.status, answer.read()
 
 
+def heed_interrupts() -> None:
+    """In a child, whose parent may have been started in the background of a shell, and ignores them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def children(demo: Demo) -> list[int]:
     """The processes that the demo started (Linux)."""
     lists = Path(f"/proc/{demo.process.pid}/task").glob("*/children")
@@ -129,7 +134,10 @@ def test_files_of_the_working_directory_are_not_imported(tmp_path: Path) -> None
 def test_a_signal_while_it_starts_leaves_nothing_behind(tmp_path: Path) -> None:
     environ = {**os.environ, "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-P", "-m", "gateway", "demo", "--port", "0"]
-    with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, env=environ, stderr=pipe, stdout=pipe, text=True, preexec_fn=heed_interrupts
+    ) as process:
         assert eventually(lambda: any(tmp_path.iterdir()))
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=40)

@@ -217,6 +217,15 @@ def fed_before_error(data: bytes, size: int) -> int:
     pytest.fail("all of it was taken")
 
 
+@pytest.mark.parametrize("first", [1, 40, MAX_HEAD // 2, MAX_HEAD - 1])
+def test_a_head_above_the_limit_is_refused_wherever_it_is_cut(first: int) -> None:
+    data = b"HTTP/1.1 200 OK\r\nA: " + b"x" * MAX_HEAD + b"\r\n\r\n"
+    incoming = Incoming(b"GET", AnswerParser())
+    incoming.feed(data[:first])
+    with pytest.raises(UpstreamProtocolError, match="above"):
+        incoming.feed(data[first:])
+
+
 def test_a_body_is_taken_in_the_pieces_it_came_in() -> None:
     incoming = Incoming(b"GET", AnswerParser())
     incoming.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
