@@ -28,6 +28,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\
 
 @pytest.fixture
 async def running(shared: Shared, upstream: Scripted) -> AsyncIterator[Gateway]:
+    await shared.gateway.idle()  # or the backend's faults were told to who follows it still
     before = len(shared.gateway.process.complained)
     yield shared.gateway
     upstream.answer = OK
